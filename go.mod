@@ -1,0 +1,3 @@
+module github.com/pbsdrill/pbsdrill
+
+go 1.26
