@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is where a lab is to run. Its fields are what [Examine] asks.
+type Machine struct {
+	Root    fs.FS  // the machine's /
+	Release string // of the kernel: 6.18.44
+	User    string
+	UID     int
+	Cache   string                                 // folder of the roots that were made
+	Free    uint64                                 // bytes free there
+	Look    func(program string) (string, error)   // as exec.LookPath
+	GoFound func(context.Context) (string, error)  // "go1.26.8"
+	Cached  func() (string, error)                 // the root that a lab would use; "" when none was made yet
+	Try     func(context.Context, []string) Trials // see [Trials]; gets the names of what to leave out
+}
+
+// Here is the machine that this process runs on. The cache is the folder that
+// roots are kept in; cached tells the root in it, "" when there is none.
+func Here(cache string, cached func() (string, error)) Machine {
+	m := Machine{
+		Root: os.DirFS("/"), Release: release(), UID: os.Getuid(), Cache: cache, Free: free(cache),
+		Look: exec.LookPath, GoFound: goFound, Cached: cached, Try: try,
+	}
+	if u, err := user.Current(); err == nil {
+		m.User = u.Username
+	}
+	return m
+}
+
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// free is the space where dir is, or where it will be made.
+func free(dir string) uint64 {
+	for dir != "" {
+		var s unix.Statfs_t
+		if unix.Statfs(dir, &s) == nil {
+			return s.Bavail * uint64(s.Bsize)
+		}
+		cut := strings.LastIndexByte(dir, '/')
+		if cut <= 0 {
+			dir = "/"
+			continue
+		}
+		dir = dir[:cut]
+	}
+	return 0
+}
+
+func goFound(ctx context.Context) (string, error) {
+	c := exec.CommandContext(ctx, "go", "env", "GOVERSION")
+	c.Dir = "/" // not in a module, whose toolchain line could make go download another
+	out, err := c.Output()
+	return string(bytes.TrimSpace(out)), err
+}
