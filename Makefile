@@ -1,0 +1,56 @@
+# Every target can be run by hand, and CI runs the same ones.
+
+SITE     ?= fixtures/sites/homelab-vps
+SITES    ?= fixtures/sites/homelab-vps fixtures/sites/homelab-vps-published
+FUZZTIME ?= 20s
+N        ?= 1000
+
+# Our programs run inside the nodes too, whose C library is another one.
+export CGO_ENABLED = 0
+
+GO       := scripts/go
+PBSDRILL := $(GO) run ./harness/cmd/pbsdrill
+TALLY    := $(GO) run ./scripts/tally
+TESTS    := runs/tests
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help drill test check e2e bench fuzz mutants soak sweep setup unit
+
+# Each target's sentence stands behind two hashes.
+help:
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+drill: setup ## Build the lab of SITE (default: fixtures/sites/homelab-vps), try every promise, and say which held.
+	@$(PBSDRILL) drill $(SITE)
+
+test: setup check unit e2e sweep mutants ## Set up, then run every test of the project: check, unit tests, e2e, soak (20), sweep, mutants.
+	@$(MAKE) --no-print-directory soak N=20
+
+check: setup ## Check formatting, vet, and run the pinned linters.
+	@scripts/check
+
+e2e: setup ## Run the suites on both bundled sites, as `pbsdrill drill` does.
+	@scripts/e2e $(SITES)
+
+bench: setup ## Measure boot, matrix and memory against their goals, and write runs/bench.json.
+	@$(PBSDRILL) bench --output runs/bench.json
+
+fuzz: setup ## Fuzz every parser of outside data, each for FUZZTIME (default: 20s).
+	@scripts/fuzz $(FUZZTIME)
+
+mutants: setup ## Break the bundled sites and the probes in known ways; each must be caught for its declared reason.
+	@$(GO) run ./fixtures/mutants/cmd/mutants
+
+soak: setup ## Kill a lab at a random moment, N times (default: 1000), and look for anything left behind.
+	@$(PBSDRILL) soak --times $(N)
+
+sweep: setup ## Show and remove what a crash of this machine left behind; only what carries our mark.
+	@$(PBSDRILL) sweep
+
+setup:
+	@scripts/setup
+
+unit: setup
+	@mkdir -p $(TESTS)
+	@$(GO) test -json ./... | $(TALLY) -save $(TESTS)/unit.json
