@@ -49,11 +49,8 @@ func Ensure(ctx context.Context, o Options) (Root, error) {
 
 // Remove removes a folder of the cache, which may hold files of other ids.
 func Remove(ctx context.Context, o Options, dir string) error {
-	if o.Enter == nil {
-		return os.RemoveAll(dir)
-	}
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := os.RemoveAll(dir); err == nil || o.Enter == nil {
+		return err
 	}
 	return o.Enter(ctx, Program, []string{"remove", dir}, nil)
 }

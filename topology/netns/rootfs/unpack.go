@@ -85,7 +85,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeDir {
 		return u.folder(h)
 	}
-	if err := u.root.MkdirAll(path.Dir(h.Name), 0o755); err != nil {
+	if err := u.parents(path.Dir(h.Name)); err != nil {
 		return err
 	}
 	if err := u.root.Remove(h.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -110,12 +110,30 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 }
 
 func (u *unpacker) folder(h *tar.Header) error {
-	err := u.root.MkdirAll(h.Name, 0o755)
-	if err != nil {
+	if err := u.parents(h.Name); err != nil {
 		return err
 	}
 	u.folders = append(u.folders, h)
 	return u.root.Lchown(h.Name, h.Uid, h.Gid)
+}
+
+// parents makes a folder and those above it that no entry has made yet; they
+// are the node's root's.
+func (u *unpacker) parents(name string) error {
+	if _, err := u.root.Stat(name); err == nil {
+		return nil
+	}
+	if err := u.parents(path.Dir(name)); err != nil {
+		return err
+	}
+	if err := u.root.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	id, err := outside(u.ids, 0)
+	if err != nil {
+		return err
+	}
+	return u.root.Lchown(name, id, id)
 }
 
 func (u *unpacker) file(h *tar.Header, content io.Reader) error {
