@@ -20,6 +20,9 @@ type Site struct {
 	Services []Service  // every known service: the built-in ones, then the site's own
 	Promises Promises
 	Waivers  []Waiver
+
+	hash         string
+	placeholders []Placeholder
 }
 
 // Network is one layer 2 segment, or a tunnel.
@@ -40,8 +43,10 @@ type Machine struct {
 	NAT    *NAT              // routers only: masquerade what leaves by the network that has the default route
 	Mounts map[string]string // mount point → the node that serves it
 	Guests map[string]string // guest id → size, as written
-	Files  []File            // nodes/<node>/, sorted by path
+	Files  []File            // nodes/<node>/, sorted by path; of folders only those whose mode matters
 	At     Position
+
+	tunnels map[string]WireGuard // by interface
 }
 
 // Attachment puts a node on a network. A node with two attachments to one

@@ -1,0 +1,3 @@
+package topology
+
+func (l *loader) secrets(f File, content []byte) {}
