@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/pbsdrill/pbsdrill/topology"
@@ -26,6 +27,30 @@ type Run struct {
 	Minimum     map[string]int `json:"minimum"` // suite → flows it must have judged
 	Facts       topology.Facts `json:"facts"`
 	Undecided   []string       `json:"undecided,omitempty"` // promises that this release cannot judge
+	Waivers     []Waiver       `json:"waivers,omitempty"`   // the site's, as they were
+	Filter      string         `json:"filter,omitempty"`    // what was asked for, where it is not everything
+	Trouble     []string       `json:"trouble,omitempty"`   // what kept a suite as a whole from testing
+}
+
+// Waiver is a waiver of the site, kept with the run so that the run explains
+// itself when the site has changed.
+type Waiver struct {
+	Promise string            `json:"promise"`
+	Flows   []string          `json:"flows"` // each as a finding prints it
+	Seen    string            `json:"seen"`
+	Cause   string            `json:"cause"`
+	Because string            `json:"because"`
+	Until   time.Time         `json:"until"` // midnight UTC of the last day
+	At      topology.Position `json:"at"`
+}
+
+// Waivers are the waivers of a site as a run keeps them.
+func Waivers(site *topology.Site) []Waiver {
+	ws := make([]Waiver, 0, len(site.Waivers))
+	for _, w := range site.Waivers {
+		ws = append(ws, Waiver(w))
+	}
+	return ws
 }
 
 // State is how a spec ended.
@@ -41,6 +66,10 @@ const (
 	Interrupted  State = "interrupted"
 )
 
+// FilteredOut is the reason of a spec that was skipped because nobody asked
+// for it. Such specs are counted, and were never planned.
+const FilteredOut = "not asked for: left out by the filter"
+
 // Spec is the record of one spec.
 type Spec struct {
 	Suite    string        `json:"suite"` // firewall
@@ -49,8 +78,9 @@ type Spec struct {
 	Promise  string        `json:"promise,omitempty"`
 	Labels   []string      `json:"labels"`
 	State    State         `json:"state"`
-	Reason   string        `json:"reason,omitempty"` // why it failed, was skipped or could not test
-	Judged   int           `json:"judged"`           // flows judged
+	Reason   string        `json:"reason,omitempty"`   // why it failed, was skipped or could not test
+	Judged   int           `json:"judged"`             // flows judged
+	Subjects []string      `json:"subjects,omitempty"` // what was judged and is no flow, such as "ssh at vps"
 	Findings []Finding     `json:"findings,omitempty"`
 	Rows     []Row         `json:"rows,omitempty"` // cells of the matrix
 	Started  time.Time     `json:"started"`
@@ -60,6 +90,7 @@ type Spec struct {
 
 // Row is one judged flow, as the report's matrix shows it.
 type Row struct {
+	Promise  string `json:"promise,omitempty"` // the spec's where it is empty
 	From     string `json:"from"`
 	To       string `json:"to"`
 	Over     string `json:"over"`
@@ -73,6 +104,11 @@ type Row struct {
 	RuleText string `json:"ruleText,omitempty"`
 	Met      bool   `json:"met"`
 	Waived   bool   `json:"waived,omitempty"`
+}
+
+// Flow is the row's flow as findings and waivers write it.
+func (r Row) Flow() string {
+	return fmt.Sprintf("%s -> %s over %s %s %s", r.From, r.To, r.Over, r.Service, r.Family)
 }
 
 // Finding is a promise that did not hold, with what causes it and a way out.
