@@ -1,0 +1,169 @@
+package netns
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// shiftedBase is where root's labs live: uid 0 of a node is this uid here. It
+// lies above what systemd-nspawn and the usual sub-uid ranges take.
+const shiftedBase = 0x5bd10000
+
+// rangeSize is the number of ids of a node: Debian's own go up to 65534.
+const rangeSize = 65536
+
+// IDs is how ids inside a lab stand for ids of this machine.
+type IDs struct {
+	UIDs, GIDs []syscall.SysProcIDMap
+	// Single says that there is only one id, so that no daemon of a node can
+	// change to a user of its own.
+	Single bool
+}
+
+// idsOf says which ids a lab of this user gets.
+func idsOf(uid int) (IDs, error) {
+	if uid == 0 {
+		m := []syscall.SysProcIDMap{{ContainerID: 0, HostID: shiftedBase, Size: rangeSize}}
+		return IDs{UIDs: m, GIDs: m}, nil
+	}
+	uids, uerr := subordinate("/etc/subuid", uid)
+	gids, gerr := subordinate("/etc/subgid", uid)
+	if err := errors.Join(uerr, gerr); err != nil {
+		return IDs{}, err
+	}
+	return IDs{
+		UIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}, uids},
+		GIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}, gids},
+	}, nil
+}
+
+// subordinate finds the user's range in subuid(5) or subgid(5).
+func subordinate(path string, uid int) (syscall.SysProcIDMap, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return syscall.SysProcIDMap{}, fmt.Errorf("read the sub-id ranges: %w", err)
+	}
+	name := strconv.Itoa(uid)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	for lines.Scan() {
+		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
+		if len(fields) != 3 || (fields[0] != name && fields[0] != strconv.Itoa(uid)) {
+			continue
+		}
+		start, err1 := strconv.Atoi(fields[1])
+		count, err2 := strconv.Atoi(fields[2])
+		if err1 != nil || err2 != nil || count < rangeSize-1 {
+			continue
+		}
+		return syscall.SysProcIDMap{ContainerID: 1, HostID: start, Size: rangeSize - 1}, nil
+	}
+	return syscall.SysProcIDMap{}, fmt.Errorf(
+		"%s gives %s no range of %d ids; ask root for: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s",
+		path, name, rangeSize, name)
+}
+
+// writeMaps runs newuidmap and newgidmap on a process that waits for them.
+func writeMaps(pid int, ids IDs) error {
+	for _, m := range []struct {
+		tool string
+		ids  []syscall.SysProcIDMap
+	}{{"newuidmap", ids.UIDs}, {"newgidmap", ids.GIDs}} {
+		args := []string{strconv.Itoa(pid)}
+		for _, r := range m.ids {
+			args = append(args, strconv.Itoa(r.ContainerID), strconv.Itoa(r.HostID), strconv.Itoa(r.Size))
+		}
+		out, err := exec.Command(m.tool, args...).CombinedOutput()
+		if errors.Is(err, exec.ErrNotFound) {
+			return fmt.Errorf("%s is missing; ask root for: apt install uidmap", m.tool)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w: %s", m.tool, strings.Join(args, " "), err, bytes.TrimSpace(out))
+		}
+	}
+	return nil
+}
+
+// stage waits until its ids are mapped and becomes the program that it was
+// asked for. It is a process of its own because the ids of an unmapped
+// process are nobody's, and an exec as nobody drops every capability.
+//
+//	argv: pbsdrill-stage NAME ARGUMENTS…; descriptor 3 is the pipe to wait on
+func stage() int {
+	wait := os.NewFile(3, "mapped")
+	if n, err := wait.Read(make([]byte, 1)); n != 1 || err != nil {
+		return 1 // the caller has gone
+	}
+	_ = wait.Close()
+	if len(os.Args) < 2 {
+		return 2
+	}
+	err := syscall.Exec("/proc/self/exe", os.Args[1:], os.Environ())
+	fmt.Fprintln(os.Stderr, stageName+":", err)
+	return 1
+}
+
+// enter starts this binary under the name in argv[0], as uid 0 of a new user
+// namespace and in new namespaces of the other kinds in flags. The caller's
+// files become descriptors 4 and up (3 is used up on the way).
+func enter(argv []string, flags uintptr, stdio [3]*os.File, files ...*os.File) (*os.Process, error) {
+	ids, err := idsOf(os.Geteuid())
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	defer func() { _, _ = r.Close(), w.Close() }()
+	attr := &os.ProcAttr{
+		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
+		Files: append([]*os.File{stdio[0], stdio[1], stdio[2], r}, files...),
+		Sys:   &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | flags, Setsid: true},
+	}
+	var p *os.Process
+	if os.Geteuid() == 0 {
+		attr.Sys.UidMappings, attr.Sys.GidMappings, attr.Sys.GidMappingsEnableSetgroups = ids.UIDs, ids.GIDs, true
+		attr.Sys.Credential = &syscall.Credential{}
+		p, err = startWithTun(argv, attr)
+	} else {
+		p, err = os.StartProcess("/proc/self/exe", append([]string{stageName}, argv...), attr)
+	}
+	if err != nil {
+		return nil, explainUserns(err)
+	}
+	if os.Geteuid() != 0 {
+		if err := writeMaps(p.Pid, ids); err != nil {
+			_ = p.Kill()
+			_, _ = p.Wait()
+			return nil, err
+		}
+		_, _ = w.Write([]byte{1})
+	}
+	return p, nil
+}
+
+// explainUserns names the setting that forbids user namespaces here.
+func explainUserns(err error) error {
+	settings := []struct{ path, bad, way string }{
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"},
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
+		{"/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"},
+	}
+	for _, s := range settings {
+		if v, rerr := os.ReadFile(s.path); rerr == nil && strings.TrimSpace(string(v)) == s.bad {
+			return fmt.Errorf("the kernel forbids user namespaces: %s is %s; ask root for: %s: %w", s.path, s.bad, s.way, err)
+		}
+	}
+	return fmt.Errorf("enter a user namespace: %w", err)
+}
