@@ -71,6 +71,14 @@ type Starter interface {
 	Start(ctx context.Context, c Command) (Process, error)
 }
 
+// Terminals is the ability to run a command on a terminal of its own.
+type Terminals interface {
+	// Terminal starts the command on a new terminal of the node and returns
+	// the terminal's other end, which is the caller's to close. Reading it
+	// ends with EIO when the command has.
+	Terminal(ctx context.Context, c Command) (*os.File, Process, error)
+}
+
 // Process is a command under way on a node.
 type Process interface {
 	// Wait returns when the command has ended.
