@@ -9,7 +9,7 @@ N        ?= 1000
 export CGO_ENABLED = 0
 
 GO       := scripts/go
-PBSDRILL := $(GO) run ./harness/cmd/pbsdrill
+PBSDRILL := scripts/pbsdrill
 TALLY    := $(GO) run ./scripts/tally
 TESTS    := runs/tests
 
