@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -48,7 +47,8 @@ type row[T any] struct {
 // lines is a list of mappings with one key each, which is how "a -> b: [c]"
 // reads in YAML. A plain mapping will do as well.
 type lines struct {
-	table[words]
+	place
+	Rows []row[words]
 }
 
 // anything is content that this release does not look into.
@@ -252,22 +252,24 @@ func (t *table[T]) decode(d *decoder, path string, n *yaml.Node) {
 		return
 	}
 	t.stand(d.at(n), path)
-	t.rows(d, path, n)
+	t.Rows = rows[T](d, path, n)
 }
 
-func (t *table[T]) rows(d *decoder, path string, n *yaml.Node) {
+func rows[T any](d *decoder, path string, n *yaml.Node) []row[T] {
+	var all []row[T]
 	for key, value := range d.pairs(path, n) {
 		var r row[T]
 		r.Key.decode(d, under(path, key.Value), key)
 		d.value(under(path, key.Value), value, reflect.ValueOf(&r.Value).Elem())
-		t.Rows = append(t.Rows, r)
+		all = append(all, r)
 	}
+	return all
 }
 
 func (ls *lines) decode(d *decoder, path string, n *yaml.Node) {
 	ls.stand(d.at(n), path)
 	if n.Kind == yaml.MappingNode {
-		ls.rows(d, path, n)
+		ls.Rows = rows[words](d, path, n)
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -283,17 +285,18 @@ func (ls *lines) decode(d *decoder, path string, n *yaml.Node) {
 			d.problem(item, fmt.Sprintf("%s[%d]", path, i), "must be a line with a colon, such as `a -> b: [ssh]`, not %s", kindOf(item))
 			continue
 		}
-		ls.rows(d, fmt.Sprintf("%s[%d]", path, i), item)
+		if len(item.Content) != 2 {
+			d.problem(item, fmt.Sprintf("%s[%d]", path, i), "must be one line with one colon; begin the next with a dash of its own")
+			continue
+		}
+		ls.Rows = append(ls.Rows, rows[words](d, fmt.Sprintf("%s[%d]", path, i), item)...)
 	}
 }
 
 func (a *anything) decode(d *decoder, path string, n *yaml.Node) { a.stand(d.at(n), path) }
 
-// The document's own types are plain ones to a reader of the schema.
-
-func (word) JSONSchemaAlias() any     { return "" }
+// JSONSchemaAlias makes the table a plain mapping in the JSON schema.
 func (table[T]) JSONSchemaAlias() any { return map[string]T{} }
-func (anything) JSONSchemaAlias() any { return json.RawMessage{} }
 
 func kindOf(n *yaml.Node) string {
 	switch n.Kind {

@@ -33,7 +33,8 @@ type modeLine struct {
 }
 
 // modeTable: the first line that fits is taken. PBS keeps its folder at 0700
-// of user backup and its files at 0640 root:backup; wg-quick warns and sshd
+// of user backup and its files at 0640 root:backup, but for those with secrets
+// (PBS 4.2 source, pbs-config/src/lib.rs); wg-quick warns and sshd
 // refuses when theirs are open to others.
 var modeTable = []modeLine{
 	{dir: true, fits: is("/etc/wireguard"), mode: mode{bits: 0o700, owner: "root", group: "root"}},
@@ -42,6 +43,8 @@ var modeTable = []modeLine{
 	{dir: true, fits: is("/root/.ssh"), mode: mode{bits: 0o700, owner: "root", group: "root"}},
 	{dir: true, fits: is("/etc/sudoers.d"), mode: mode{bits: 0o750, owner: "root", group: "root"}},
 	{fits: below("/etc/wireguard/"), mode: mode{bits: 0o600, owner: "root", group: "root"}},
+	{fits: anyOf(is("/etc/proxmox-backup/notifications-priv.cfg"), is("/etc/proxmox-backup/shadow.json")), mode: mode{bits: 0o600, owner: "root", group: "root"}},
+	{fits: is("/etc/proxmox-backup/token.shadow"), mode: mode{bits: 0o640, owner: "backup", group: "backup"}},
 	{fits: below("/etc/proxmox-backup/"), mode: mode{bits: 0o640, owner: "root", group: "backup"}},
 	{fits: like("/etc/ssh/*_key"), mode: mode{bits: 0o600, owner: "root", group: "root"}},
 	{fits: below("/root/.ssh/"), mode: mode{bits: 0o600, owner: "root", group: "root"}},
