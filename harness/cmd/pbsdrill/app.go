@@ -83,7 +83,7 @@ Exit codes:
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(flagProblem)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.doctorCommand(), a.checkCommand(), a.drillCommand(), a.versionCommand())
+	root.AddCommand(a.doctorCommand(), a.checkCommand(), a.drillCommand(), a.labCommand(), a.versionCommand())
 	return root
 }
 
