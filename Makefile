@@ -2,6 +2,7 @@
 
 SITE     ?= fixtures/sites/homelab-vps
 SITES    ?= fixtures/sites/homelab-vps fixtures/sites/homelab-vps-published
+SEEDS    ?= 1
 FUZZTIME ?= 20s
 N        ?= 1000
 
@@ -15,7 +16,7 @@ TESTS    := runs/tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help drill test check e2e bench fuzz mutants soak sweep setup unit
+.PHONY: help drill test check e2e bench fuzz mutants soak sweep setup unit soak-small
 
 # Each target's sentence stands behind two hashes.
 help:
@@ -24,14 +25,13 @@ help:
 drill: setup ## Build the lab of SITE (default: fixtures/sites/homelab-vps), try every promise, and say which held.
 	@$(PBSDRILL) drill $(SITE)
 
-test: setup check unit e2e sweep mutants ## Set up, then run every test of the project: check, unit tests, e2e, soak (20), sweep, mutants.
-	@$(MAKE) --no-print-directory soak N=20
+test: setup check unit e2e sweep mutants soak-small ## Set up, then run every test of the project: check, unit tests, e2e, sweep, mutants, soak (20 times).
 
 check: setup ## Check formatting, vet, and run the pinned linters.
 	@scripts/check
 
-e2e: setup ## Run the suites on both bundled sites, as `pbsdrill drill` does.
-	@scripts/e2e $(SITES)
+e2e: setup ## Run the suites on both bundled sites, as pbsdrill drill does; SEEDS times, in an order of its own each time.
+	@SEEDS=$(SEEDS) scripts/e2e $(SITES)
 
 bench: setup ## Measure boot, matrix and memory against their goals, and write runs/bench.json.
 	@$(PBSDRILL) bench --output runs/bench.json
@@ -44,6 +44,9 @@ mutants: setup ## Break the bundled sites and the probes in known ways; each mus
 
 soak: setup ## Kill a lab at a random moment, N times (default: 1000), and look for anything left behind.
 	@$(PBSDRILL) soak --times $(N)
+
+soak-small: setup
+	@$(PBSDRILL) soak --times 20
 
 sweep: setup ## Show and remove what a crash of this machine left behind; only what carries our mark.
 	@$(PBSDRILL) sweep
