@@ -66,6 +66,11 @@ func (a *agent) spawn(r *wire.Request) error {
 		return fmt.Errorf("run %s: %d streams instead of 3", q.Argv[0], len(files))
 	}
 	for _, f := range files {
+		// The caller's runtime made the pipes non-blocking; a command would
+		// see EAGAIN instead of waiting for its reader.
+		if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+			return fmt.Errorf("run %s: %w", q.Argv[0], err)
+		}
 		spec.Files = append(spec.Files, f.Fd())
 	}
 	pid, exited, err := a.children.Start(spec)
