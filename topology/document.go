@@ -96,6 +96,10 @@ type waiverEntry struct {
 // yamlLine finds the line in a message of the YAML parser.
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// parserMessage: what the parser proper says. It counts lines from 0, while the
+// scanner below it counts from 1 (go.yaml.in/yaml/v3 v3.0.6, decode.go, fail).
+var parserMessage = regexp.MustCompile(`^(did not find expected (<|node content|'-' indicator|key|',' or)|found undefined tag handle|found duplicate %)`)
+
 // parseDocument reads site.yaml. Whatever is wrong with it is in the problems;
 // the document then holds the rest.
 func parseDocument(file string, content []byte) (document, Problems) {
@@ -123,6 +127,9 @@ func syntax(file string, err error) Problem {
 	p := Problem{Position: Position{File: file}, Text: fmt.Sprintf("is not YAML: %v", err)}
 	if m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " ")); m != nil {
 		p.Position.Line, _ = strconv.Atoi(m[1])
+		if parserMessage.MatchString(m[2]) {
+			p.Position.Line++
+		}
 		p.Text = "is not YAML: " + m[2]
 	}
 	return p

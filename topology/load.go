@@ -31,7 +31,7 @@ func Load(dir string) (*Site, error) {
 	}
 	defer root.Close()
 
-	l := &loader{root: root, site: &Site{Dir: abs}, sum: sha256.New(), modes: map[string]map[string]mode{}}
+	l := &loader{root: root, site: &Site{Dir: abs}, sum: sha256.New(), modes: map[string]map[string]mode{}, unsure: map[string]bool{}}
 	l.load()
 	if len(l.problems) > 0 {
 		l.problems.Sort()
@@ -47,6 +47,7 @@ type loader struct {
 	site     *Site
 	sum      hash.Hash
 	modes    map[string]map[string]mode // node → path → what site.yaml says of it
+	unsure   map[string]bool            // "lan ipv4": a prefix that could not be read
 	files    int
 	problems Problems
 }

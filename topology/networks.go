@@ -50,7 +50,6 @@ func (l *loader) head() {
 }
 
 func (l *loader) networks() {
-	outer := map[string]*Network{}
 	for _, r := range l.doc.Networks.Rows {
 		l.named(r.Key, "network")
 		n := &Network{
@@ -63,19 +62,28 @@ func (l *loader) networks() {
 		if !r.Value.IPv4.given() && !r.Value.IPv6.given() && r.Value.given() {
 			l.problem(r.Key.At, r.Key.Path, "has neither ipv4 nor ipv6")
 		}
-		for family, is := range map[string]bool{"IPv4": n.IPv4.IsValid() && n.IPv4.Bits() == 0, "IPv6": n.IPv6.IsValid() && n.IPv6.Bits() <= 3} {
-			if !is {
-				continue
-			}
-			if first, again := outer[family]; again {
-				l.problem(r.Key.At, r.Key.Path, "is all of %s, and so is network %q; there is one outside", family, first.Name)
-			}
-			outer[family] = n
-		}
+		// What is wrong with a prefix is said once, not again for each address.
+		l.unsure[n.Name+" ipv4"] = !n.IPv4.IsValid() && r.Value.IPv4.given() || !r.Value.given()
+		l.unsure[n.Name+" ipv6"] = !n.IPv6.IsValid() && r.Value.IPv6.given() || !r.Value.given()
 		l.site.Networks = append(l.site.Networks, n)
 	}
+	l.oneOutside("IPv4", func(n *Network) bool { return n.IPv4.IsValid() && n.IPv4.Bits() == 0 })
+	l.oneOutside("IPv6", func(n *Network) bool { return n.IPv6.IsValid() && n.IPv6.Bits() <= 3 })
 	if l.doc.Networks.given() && len(l.doc.Networks.Rows) == 0 {
 		l.problem(l.doc.Networks.At, "networks", "a site needs at least one network")
+	}
+}
+
+func (l *loader) oneOutside(family string, is func(*Network) bool) {
+	var first *Network
+	for _, n := range l.site.Networks {
+		if !is(n) {
+			continue
+		}
+		if first != nil {
+			l.problem(n.At, "networks."+n.Name, "is all of %s, and so is network %q; there is one outside", family, first.Name)
+		}
+		first = n
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *loader) attach(m *Machine, e nodeEntry, r row[words], iface string, tak
 			l.problem(w.At, w.Path, "%q is no address such as 192.168.100.10 (the prefix's length stands with the network)", short(w.Text))
 			continue
 		}
-		if text := misplaced(addr, n); text != "" {
+		if text := misplaced(addr, n); text != "" && !l.unsure[n.Name+" "+familyOf(addr)] {
 			l.problem(w.At, w.Path, "%s", text)
 			continue
 		}
@@ -73,11 +73,18 @@ func (l *loader) attach(m *Machine, e nodeEntry, r row[words], iface string, tak
 	m.On = append(m.On, a)
 }
 
+func familyOf(addr netip.Addr) string {
+	if addr.Is6() {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
 // misplaced says why an address cannot be a node's on the network; "" if it can.
 func misplaced(addr netip.Addr, n *Network) string {
-	prefix, family := n.IPv4, "ipv4"
+	prefix, family := n.IPv4, familyOf(addr)
 	if addr.Is6() {
-		prefix, family = n.IPv6, "ipv6"
+		prefix = n.IPv6
 	}
 	switch {
 	case addr.Zone() != "" || addr.Is4In6():

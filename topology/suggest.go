@@ -29,9 +29,25 @@ func nearest(word string, known []string) (string, bool) {
 	}
 	best, distance := "", max(1, len(word)/3)+1
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := levenshtein.ComputeDistance(strings.ToLower(word), k); d < distance && d < len(k) {
+		if d := slips(strings.ToLower(word), k); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
 	return best, best != ""
+}
+
+// slips counts the slips of the pen between two words. Letters that changed
+// places are one slip, though two edits.
+func slips(a, b string) int {
+	d := levenshtein.ComputeDistance(a, b)
+	if d == 2 && len(a) == len(b) && letters(a) == letters(b) {
+		return 1
+	}
+	return d
+}
+
+func letters(s string) string {
+	sorted := []byte(s)
+	slices.Sort(sorted)
+	return string(sorted)
 }
