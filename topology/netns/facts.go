@@ -17,7 +17,11 @@ func (l *Lab) gatherFacts(ctx context.Context, root rootfs.Root) (topology.Facts
 		f.Kernel = strings.TrimSpace(string(release))
 	}
 	kinds := map[string]bool{}
-	for _, n := range l.nodes {
+	for _, m := range l.site.Nodes {
+		n := l.nodes[m.Name]
+		for _, note := range n.notes {
+			f.Ignored = append(f.Ignored, m.Name+": "+note)
+		}
 		links, err := n.links(ctx)
 		if err != nil {
 			return f, err

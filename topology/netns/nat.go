@@ -16,6 +16,9 @@ func (a *agent) translate(q configureRequest) error {
 	if q.NAT == "" {
 		return nil
 	}
+	a.boot.mu.Lock()
+	a.boot.nat = q
+	a.boot.mu.Unlock()
 	if out, err := a.pipe(q.NAT, "/usr/sbin/nft", "-f", "-"); err != nil {
 		return fmt.Errorf("translate addresses: %w: %s", err, bytes.TrimSpace(out))
 	}
@@ -28,6 +31,18 @@ func (a *agent) translate(q configureRequest) error {
 		}
 	}
 	return nil
+}
+
+// translateAgain puts the router's table back where the node's own rules have
+// removed it, and leaves it alone where they have not.
+func (a *agent) translateAgain(q configureRequest) error {
+	if q.NAT == "" {
+		return nil
+	}
+	if _, err := a.pipe("", "/usr/sbin/nft", "list", "table", "inet", "pbsdrill_router"); err == nil {
+		return nil
+	}
+	return a.translate(q)
 }
 
 // pipe runs a short command with an input and gives what it printed.

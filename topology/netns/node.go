@@ -21,6 +21,7 @@ type node struct {
 	lab     *Lab
 	machine *topology.Machine
 	agent   *wire.Conn
+	notes   []string // what its boot left out
 }
 
 var (
@@ -70,9 +71,11 @@ func (n *node) configure(ctx context.Context) error {
 
 func (n *node) bootUp(ctx context.Context) error {
 	n.lab.progress("boot %s", n.name)
-	if _, err := n.agent.Do(ctx, opBoot, nil, nil); err != nil {
+	var booted bootReply
+	if _, err := n.agent.Do(ctx, opBoot, nil, &booted); err != nil {
 		return fmt.Errorf("boot %s: %w", n.name, err)
 	}
+	n.notes = booted.Notes
 	return nil
 }
 
