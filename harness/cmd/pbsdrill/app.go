@@ -83,7 +83,8 @@ Exit codes:
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(flagProblem)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.doctorCommand(), a.checkCommand(), a.drillCommand(), a.labCommand(), a.versionCommand())
+	root.AddCommand(a.doctorCommand(), a.checkCommand(), a.drillCommand(), a.labCommand(), a.sweepCommand(),
+		a.schemaCommand(), a.rootfsCommand(), a.versionCommand())
 	return root
 }
 
