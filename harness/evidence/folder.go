@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,10 @@ func (f *Folder) End(spec Spec) error {
 	spec.Suite, spec.Number, spec.Folder = f.spec.Suite, f.spec.Number, f.spec.Folder
 	if _, err := os.Stat(f.Path()); errors.Is(err, fs.ErrNotExist) {
 		spec.Folder = ""
+		spec.Findings = slices.Clone(spec.Findings)
+		for i := range spec.Findings {
+			spec.Findings[i].Evidence = "" // nothing was kept; nowhere to send the reader
+		}
 	}
 	return errors.Join(append(errs, f.store.append(spec))...)
 }

@@ -49,6 +49,24 @@ type Outcome struct {
 	Stale        []Stale  `json:"stale,omitempty"`
 }
 
+// Settled is the specs with what they recorded taken at its word: waivers as
+// they count now, and a state only as far as findings and rows bear it out.
+// The argument stays as it is.
+func Settled(run Run, specs []Spec, now time.Time) []Spec {
+	settled := slices.Clone(specs)
+	for i := range settled {
+		s := &settled[i]
+		s.Findings = slices.Clone(s.Findings)
+		for k := range s.Findings {
+			s.Findings[k].Waiver = Waive(s.Findings[k], run.Waivers, now)
+		}
+		if end, why := s.end(); end != s.State {
+			s.State, s.Reason = end, why
+		}
+	}
+	return settled
+}
+
 // Conclude says what a run comes to. It is the only place that does.
 //
 // An interruption comes before a failure, and a failure before what could not
@@ -56,11 +74,12 @@ type Outcome struct {
 // makes a run that held.
 func Conclude(run Run, specs []Spec, now time.Time) Outcome {
 	o := Outcome{}
+	specs = Settled(run, specs, now)
 	judged := map[string]int{}
 	for _, s := range specs {
 		judged[s.Suite] += s.Judged
 		o.Judged += s.Judged
-		o.count(s, run.Waivers, now)
+		o.count(s)
 	}
 	o.Stale = Apply(findingsOf(specs), run.Waivers, JudgedBy(specs), now)
 	o.NeverRan = max(0, run.Planned-planned(specs))
@@ -89,13 +108,13 @@ func Conclude(run Run, specs []Spec, now time.Time) Outcome {
 	return o
 }
 
-func (o *Outcome) count(s Spec, waivers []Waiver, now time.Time) {
+func (o *Outcome) count(s Spec) {
 	for _, f := range s.Findings {
-		if Waive(f, waivers, now) != nil {
+		if f.Waiver != nil {
 			o.Waived++
 		}
 	}
-	switch s.end(waivers, now) {
+	switch s.State {
 	case Held:
 		o.Held++
 	case Failed:
@@ -110,26 +129,27 @@ func (o *Outcome) count(s Spec, waivers []Waiver, now time.Time) {
 	}
 }
 
-// end is how the spec ended, read from what it recorded: its own word counts
-// only as far as its findings and rows bear it out.
-func (s Spec) end(waivers []Waiver, now time.Time) State {
+func (s Spec) end() (end State, why string) {
 	if s.State != Held && s.State != Waived {
-		return s.State
+		return s.State, ""
 	}
 	for _, f := range s.Findings {
-		if Waive(f, waivers, now) == nil {
-			return Failed
+		if f.Waiver == nil {
+			return Failed, "a finding is not waived"
 		}
 	}
 	for _, r := range s.Rows {
 		if r.Saw == unknown || r.Saw == "" {
-			return CouldNotTest
+			return CouldNotTest, "it could not be told of every flow: " + r.Flow() + ": " + r.Why
+		}
+		if !r.Met && !r.Waived {
+			return Failed, "a flow is not as promised: " + r.Flow()
 		}
 	}
 	if s.State == Waived && len(s.Findings) == 0 {
-		return CouldNotTest
+		return CouldNotTest, "it says that its findings are waived, and has none"
 	}
-	return s.State
+	return s.State, ""
 }
 
 // untested is why a run that found nothing wrong still proves nothing.

@@ -48,6 +48,7 @@ func TestConclude(t *testing.T) {
 		"a waiver that has expired":           {specs: []Spec{waived}, now: today.AddDate(1, 0, 0), want: CodeFailed, says: "expired on 2027-06-30"},
 		"held, its finding says otherwise":    {specs: []Spec{with(fails, func(s *Spec) { s.State = Held })}, want: CodeFailed},
 		"held, its row is unknown":            {specs: []Spec{with(spec(Held), func(s *Spec) { s.Rows = []Row{{Saw: "unknown"}} })}, want: CodeCouldNotTest},
+		"held, its row is not met":            {specs: []Spec{with(spec(Held), func(s *Spec) { s.Rows = []Row{{Saw: "open"}} })}, want: CodeFailed},
 		"waived without a finding":            {specs: []Spec{spec(Waived)}, want: CodeCouldNotTest},
 		"could not test":                      {specs: []Spec{spec(CouldNotTest)}, want: CodeCouldNotTest, says: "1 spec could not test"},
 		"a state that nobody knows":           {specs: []Spec{spec("splendid")}, want: CodeCouldNotTest},

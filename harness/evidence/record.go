@@ -23,8 +23,9 @@ type Run struct {
 	Started     time.Time      `json:"started"`
 	Ended       time.Time      `json:"ended,omitzero"`
 	Interrupted bool           `json:"interrupted,omitempty"`
-	Planned     int            `json:"planned"` // specs that were to run
-	Minimum     map[string]int `json:"minimum"` // suite → flows it must have judged
+	Planned     int            `json:"planned"`             // specs that were to run
+	PlannedBy   map[string]int `json:"plannedBy,omitempty"` // the same by suite
+	Minimum     map[string]int `json:"minimum"`             // suite → flows it must have judged
 	Facts       topology.Facts `json:"facts"`
 	Undecided   []string       `json:"undecided,omitempty"` // promises that this release cannot judge
 	Waivers     []Waiver       `json:"waivers,omitempty"`   // the site's, as they were

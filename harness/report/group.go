@@ -25,7 +25,6 @@ func groups(r Report, waived bool) []*Group {
 	var all []*Group
 	for _, s := range r.Specs {
 		for _, f := range s.Findings {
-			f.Waiver = evidence.Waive(f, r.Run.Waivers, concludedAt(r.Run))
 			if (f.Waiver != nil) != waived {
 				continue
 			}

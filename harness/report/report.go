@@ -38,7 +38,7 @@ func Load(dir string) (Report, error) {
 		Version: evidence.Version,
 		Run:     run,
 		Outcome: evidence.Conclude(run, specs, concludedAt(run)),
-		Specs:   specs,
+		Specs:   evidence.Settled(run, specs, concludedAt(run)),
 		dir:     dir,
 	}, nil
 }

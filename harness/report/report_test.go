@@ -97,7 +97,7 @@ func TestJUnit(t *testing.T) {
 		"could not test": `<error message="xt_recent is not in this kernel" type="could not test">`,
 		"interrupted":    `type="interrupted"`,
 		"skipped":        `<skipped message="the driver cannot reboot a node">`,
-		"totals":         `tests="10" failures="2" errors="3" skipped="2"`,
+		"totals":         `tests="10" failures="2" errors="4" skipped="2"`,
 	} {
 		if !strings.Contains(string(text), sign) {
 			t.Errorf("%s: no %s", state, sign)
