@@ -90,7 +90,7 @@ var (
 // mentions are the documents that name make targets and files.
 var mentions = []string{
 	"README.md", "CONTRIBUTING.md", ".github/workflows/ci.yaml", ".github/workflows/nightly.yaml",
-	"docs/architecture.md", "docs/drivers.md", "docs/writing-a-spec.md", "docs/commands.md",
+	"docs/architecture.md", "docs/drivers.md", "docs/writing-a-spec.md", "docs/commands.md", "docs/in-ci.md",
 }
 
 func TestMakeTargetsExist(t *testing.T) {
@@ -238,5 +238,38 @@ func TestEveryKeyOfASiteIsDocumented(t *testing.T) {
 		if !strings.Contains(text, "`"+m[1]+"`") && !strings.Contains(text, "\n### "+m[1]) {
 			t.Errorf("docs/sites.md says nothing of the key %s", m[1])
 		}
+	}
+}
+
+// pin is an action with its version's full commit and the version behind it.
+var (
+	action = regexp.MustCompile(`uses: +(\S+)(.*)`)
+	pin    = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40}$`)
+)
+
+func TestActionsArePinned(t *testing.T) {
+	found := 0
+	for _, name := range []string{".github/workflows/ci.yaml", ".github/workflows/nightly.yaml", "docs/in-ci.md"} {
+		text := read(t, name)
+		for _, m := range action.FindAllStringSubmatch(text, -1) {
+			found++
+			if !pin.MatchString(m[1]) || !strings.HasPrefix(m[2], " # v") {
+				t.Errorf("%s: %s is not pinned to a commit with its version behind it", name, m[0])
+			}
+		}
+		if !strings.Contains(text, "permissions:\n  contents: read\n") {
+			t.Errorf("%s does not restrict its permissions", name)
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d actions found: the pattern is broken", found)
+	}
+}
+
+func TestTheToolchainCanBuildThis(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^version=(1\.\d+)\.\d+$`).FindStringSubmatch(read(t, "scripts/toolchain"))
+	needs := regexp.MustCompile(`(?m)^go (1\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	if version == nil || needs == nil || version[1] != needs[1] {
+		t.Errorf("scripts/toolchain pins %v, go.mod needs %v", version, needs)
 	}
 }
