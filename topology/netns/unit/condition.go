@@ -135,8 +135,14 @@ func isMount(root, a string) (bool, error) {
 	return here.Dev != there.Dev || here.Ino == there.Ino, nil
 }
 
+// isWritable is true of a path whose file system is not mounted read-only;
+// permissions don't count (systemd.unit(5), ConditionPathIsReadWrite=).
 func isWritable(root, a string) (bool, error) {
-	return unix.Access(root+a, unix.W_OK) == nil, nil
+	var st unix.Statfs_t
+	if err := unix.Statfs(root+a, &st); err != nil {
+		return false, nil
+	}
+	return st.Flags&unix.ST_RDONLY == 0, nil
 }
 
 // virtualization: a node takes the place of a real or a rented virtual machine.
