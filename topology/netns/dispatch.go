@@ -9,6 +9,7 @@ import (
 
 	"github.com/pbsdrill/pbsdrill/topology"
 	"github.com/pbsdrill/pbsdrill/topology/netns/rootfs"
+	"github.com/pbsdrill/pbsdrill/topology/netns/wireguard"
 )
 
 // The names under which this binary runs as a part of a lab.
@@ -31,6 +32,7 @@ func init() {
 	case rootfs.Program:
 		os.Exit(rootfs.Main(os.Args[1:]))
 	}
+	Register(wireguard.Program()) // for kernels without WireGuard
 }
 
 func exitCode(err error) int {
@@ -41,6 +43,7 @@ func exitCode(err error) int {
 	return 1
 }
 
+// programs is made before any init runs.
 var programs = struct {
 	sync.Mutex
 	all map[string]topology.Program
