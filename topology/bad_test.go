@@ -147,6 +147,13 @@ var badSites = []struct {
 		`nodes/home/etc/wireguard/wg0.conf:6:13: nothing fills @{wg.vps.secret}: write @{wg.NODE.private} or @{wg.NODE.public}`},
 	{"a placeholder of an unknown tunnel", []edit{{wgHome, "@{wg.vps.public}", "@{wg.vps/wg1.public}"}},
 		`nodes/home/etc/wireguard/wg0.conf:6:13: nothing fills @{wg.vps/wg1.public}: nodes/vps has no etc/wireguard/wg1.conf; did you mean "wg0"?`},
+	{"a placeholder with another name for the same key", []edit{{wgHome, "@{wg.vps.public}", "@{wg.vps/wg0.public}"}},
+		`nodes/home/etc/wireguard/wg0.conf:6:13: nothing fills @{wg.vps/wg0.public}: vps has one tunnel; write @{wg.vps.public}`},
+	{"a placeholder that could be of two tunnels", []edit{{"nodes/vps/etc/wireguard/wg1.conf", "", "[Interface]\nAddress = 10.9.0.1/24\nPrivateKey = @{wg.vps/wg1.private}\n"}},
+		"nodes/home/etc/wireguard/wg0.conf:6:13: nothing fills @{wg.vps.public}: vps has the tunnels wg0, wg1; write @{wg.vps/wg0.public}\n" +
+			"nodes/vps/etc/wireguard/wg0.conf:4:14: nothing fills @{wg.vps.private}: vps has the tunnels wg0, wg1; write @{wg.vps/wg0.private}"},
+	{"a name that is none", []edit{{siteYAML, "  stranger: {", "  ~: {role: client, on: {lan: 192.168.100.9}}\n  stranger: {"}},
+		"site.yaml:16:3: nodes.~: must be one word or text, not nothing"},
 	{"a placeholder that never ends", []edit{{"nodes/vps/etc/issue", "", "@{password.root\n}"}},
 		`nodes/vps/etc/issue:1:1: a placeholder begins here and never ends; close it with } on the same line`},
 	{"a unit that nobody brings", []edit{{wants + "nftable.service", "", ""}},

@@ -259,7 +259,9 @@ func rows[T any](d *decoder, path string, n *yaml.Node) []row[T] {
 	var all []row[T]
 	for key, value := range d.pairs(path, n) {
 		var r row[T]
-		r.Key.decode(d, under(path, key.Value), key)
+		if r.Key.decode(d, under(path, key.Value), key); !r.Key.given() {
+			continue
+		}
 		d.value(under(path, key.Value), value, reflect.ValueOf(&r.Value).Elem())
 		all = append(all, r)
 	}

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
-	"strings"
 	"testing"
 
 	"github.com/pbsdrill/pbsdrill/topology"
 )
+
+// yamlBreak is what ends a line in YAML.
+var yamlBreak = regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
 
 func FuzzLoad(f *testing.F) {
 	files, err := filepath.Glob("../fixtures/sites/*/site.yaml")
@@ -26,6 +29,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("site: x\nnetworks: {lan: {ipv4: 10.0.0.0/8}}\nnodes: {a: &a {role: client, on: {lan: 10.0.0.1}}, b: *a}\npromises: {reach: [{\"a -> b over lan\": any}, {\", -> ,\": x}], limits: [{a at a: 1 per 1s}]}\n"))
 	f.Add([]byte("? [a]\n: b\n---\n...\n"))
+	f.Add([]byte("site: a\rabout: b\r\r\r: {\n"))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if err := os.WriteFile(filepath.Join(dir, "site.yaml"), content, 0o600); err != nil {
@@ -42,7 +46,7 @@ func FuzzLoad(f *testing.F) {
 		if !errors.As(err, &problems) || len(problems) == 0 {
 			t.Fatalf("an error of another kind: %v", err)
 		}
-		lines := strings.Count(string(content), "\n") + 2
+		lines := len(yamlBreak.FindAll(content, -1)) + 2
 		for _, p := range problems {
 			if p.Position.File != "site.yaml" || p.Position.Line > lines || p.Text == "" {
 				t.Errorf("a problem without a place: %+v", p)

@@ -188,6 +188,9 @@ func (l *loader) unfilled(p Placeholder) string {
 	m, _ := l.site.Machine(p.Subject)
 	names := m.tunnelNames()
 	switch {
+	case p.Interface != "" && len(names) == 1 && names[0] == p.Interface:
+		// Two names for one key would become two keys.
+		return fmt.Sprintf("%s has one tunnel; write @{wg.%s.%s}", m.Name, m.Name, p.Part)
 	case p.Interface == "" && len(names) > 1:
 		return fmt.Sprintf("%s has the tunnels %s; write @{wg.%s/%s.%s}", m.Name, strings.Join(names, ", "), m.Name, names[0], p.Part)
 	case p.Interface != "" && !slices.Contains(names, p.Interface):
