@@ -14,7 +14,23 @@ var folders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local
 
 // tree is a node's root. Absolute links resolve inside it, wherever it is
 // mounted for the reader. Paths are the node's, absolute.
-type tree struct{ fs fs.FS }
+type tree struct {
+	fs fs.FS
+	// here is what the folders hold. Most of what systemd would look for is
+	// not there, and asking for each of it took four fifths of a load.
+	here map[string]map[string]bool
+}
+
+func newTree(root fs.FS) tree {
+	t := tree{fs: root, here: map[string]map[string]bool{}}
+	for _, dir := range folders {
+		t.here[dir] = map[string]bool{}
+		for _, name := range t.list(dir) {
+			t.here[dir][name] = true
+		}
+	}
+	return t
+}
 
 var errLoop = errors.New("too many links")
 
@@ -121,7 +137,7 @@ func (t tree) lookup(name string) (string, bool) {
 			continue
 		}
 		for _, dir := range folders {
-			if _, err := fs.Lstat(t.fs, inner(dir+"/"+candidate)); err == nil {
+			if t.here[dir][candidate] {
 				return dir + "/" + candidate, true
 			}
 		}
@@ -150,6 +166,9 @@ func (t tree) dropIns(name string) []string {
 	files := map[string]string{}
 	for _, scope := range scopes {
 		for _, dir := range folders {
+			if !t.here[dir][scope] {
+				continue
+			}
 			for _, base := range t.list(dir + "/" + scope) {
 				if _, taken := files[base]; !taken && strings.HasSuffix(base, ".conf") {
 					files[base] = dir + "/" + scope + "/" + base
@@ -181,6 +200,9 @@ func (t tree) links(name string) []link {
 	}
 	for _, scope := range scopes {
 		for _, kind := range []string{".wants", ".requires"} {
+			if !t.here[folders[0]][scope+kind] {
+				continue
+			}
 			dir := folders[0] + "/" + scope + kind
 			for _, base := range t.list(dir) {
 				out = append(out, link{unit: base, at: dir + "/" + base, hard: kind == ".requires"})

@@ -68,7 +68,7 @@ var always = []string{"default.target", "network.target", "systemd-sysctl.servic
 // could be read.
 func Load(root fs.FS, node string) (*Set, error) {
 	l := &loader{
-		tree: tree{fs: root}, node: node,
+		tree: newTree(root), node: node,
 		set: &Set{byName: map[string]*Unit{}, alias: map[string]string{}, order: map[string][]string{}},
 	}
 	for _, name := range always {

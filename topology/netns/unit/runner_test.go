@@ -218,12 +218,11 @@ func TestUsersAndEnvironmentFiles(t *testing.T) {
 	r := boots(t, house(t, files), Options{Starter: s})
 	g.Expect(s.execs).To(HaveLen(1))
 	e := s.execs[0]
-	g.Expect(e.Argv).To(Equal([]string{"/bin/a", "-a", "-b"}))
+	g.Expect(e.Argv).To(Equal([]string{"sh", "-c", `umask 0027 && exec "$0" "$@"`, "/bin/a", "-a", "-b"}))
 	g.Expect(e.UID).To(BeEquivalentTo(34))
 	g.Expect(e.GID).To(BeEquivalentTo(34))
 	g.Expect(e.Groups).To(ConsistOf(uint32(26), uint32(34)))
 	g.Expect(e.Dir).To(Equal("/var/backups"))
-	g.Expect(e.Umask).To(Equal(0o027))
 	g.Expect(e.Env).To(ContainElements("HOME=/var/backups", "USER=backup"))
 	g.Expect(state(r, "y.service")).To(HavePrefix("failed: EnvironmentFile=/etc/default/none"))
 	g.Expect(state(r, "z.service")).To(HavePrefix("failed: User=nobody-here"))

@@ -59,9 +59,12 @@ var parents = map[string]string{
 // defaultTimeout is systemd's DefaultTimeoutStartSec= and …StopSec=.
 const defaultTimeout = 90 * time.Second
 
+// defaultUmask is systemd's own and that of every node.
+const defaultUmask = 0o022
+
 func newService(at topology.Position) *Service {
 	return &Service{
-		Commands: map[string][]Command{}, Umask: 0o022, at: at,
+		Commands: map[string][]Command{}, Umask: defaultUmask, at: at,
 		TimeoutStop: defaultTimeout, KillSignal: syscall.SIGTERM, KillMode: "control-group",
 		Success: map[int]bool{0: true}, SuccessSignals: map[string]bool{},
 	}

@@ -185,7 +185,7 @@ func (r *Runner) spawn(ctx context.Context, x *run, c Command) (Process, error) 
 	}
 	a, s := x.account, x.unit.Service
 	x.mu.Unlock()
-	e := Exec{Unit: x.unit.Name, Env: flat(env), Dir: "/", Umask: s.Umask, Output: x.journal.w}
+	e := Exec{Unit: x.unit.Name, Env: flat(env), Dir: "/", Output: x.journal.w}
 	if !c.FullRight {
 		e.UID, e.GID, e.Groups = a.uid, a.gid, a.groups
 	}
@@ -200,6 +200,9 @@ func (r *Runner) spawn(ctx context.Context, x *run, c Command) (Process, error) 
 	if c.Name != "" {
 		e.Argv = append([]string{c.Name}, e.Argv[1:]...)
 	}
+	if s.Umask != defaultUmask {
+		masked(&e, s.Umask)
+	}
 	if e.Dir, err = r.workingDirectory(s, a); err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
@@ -208,6 +211,14 @@ func (r *Runner) spawn(ctx context.Context, x *run, c Command) (Process, error) 
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
 	return p, nil
+}
+
+// masked has a shell set the umask and become the program: a process that is
+// started from Go gets the umask of the whole node. The shell cannot give a
+// program another name, so one that @ names keeps its path.
+func masked(e *Exec, umask int) {
+	e.Argv = append([]string{"sh", "-c", fmt.Sprintf(`umask %04o && exec "$0" "$@"`, umask), e.Path}, e.Argv[1:]...)
+	e.Path = "/bin/sh"
 }
 
 // program finds a program that is named without its folder.

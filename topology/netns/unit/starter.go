@@ -27,7 +27,6 @@ type Exec struct {
 	UID    uint32
 	GID    uint32
 	Groups []uint32
-	Umask  int
 	Output *os.File // both streams; standard input is /dev/null
 }
 

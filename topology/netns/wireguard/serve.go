@@ -21,6 +21,7 @@ const memoryLimit = 48 << 20
 // serve carries the tunnel until the interface or the control socket goes, or
 // it is told to end.
 func serve(c call) error {
+	nameProcess()
 	debug.SetMemoryLimit(memoryLimit)
 	debug.SetGCPercent(50)
 	t, err := takeTUN(c.name)
@@ -57,6 +58,12 @@ func serve(c call) error {
 	case <-d.Wait(): // the interface was deleted
 	}
 	return nil
+}
+
+// nameProcess makes ps and pgrep show the program's name: an exec of
+// /proc/self/exe calls every process "exe". Without it all else works.
+func nameProcess() {
+	_ = os.WriteFile("/proc/self/comm", []byte("wireguard-go"), 0)
 }
 
 func takeTUN(name string) (tun.Device, error) {
