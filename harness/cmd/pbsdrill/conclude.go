@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pbsdrill/pbsdrill/harness/evidence"
+	"github.com/pbsdrill/pbsdrill/harness/report"
 )
 
 // drilled is what drill prints as JSON.
@@ -27,65 +28,76 @@ type drilled struct {
 // ended.
 func (a *app) conclude(ctx context.Context, d drill, store *evidence.Store, code int, output *tail) error {
 	defer store.Close() //nolint:errcheck // nothing is written any more
-	interrupted := ctx.Err() != nil
-	err := store.Update(func(r *evidence.Run) {
-		if r.Ended.IsZero() {
-			r.Ended = time.Now().UTC()
-		}
-		r.Interrupted = r.Interrupted || interrupted
-	})
-	if err != nil {
-		return failure{CouldNotTest, err}
-	}
 	run, specs, err := evidence.Read(d.dir)
 	if err != nil {
 		return failure{CouldNotTest, err}
 	}
-	outcome := evidence.Conclude(run, specs, time.Now())
-	if outcome.Code == evidence.CodeHeld && code != 0 {
-		// a red run whose records are green: something failed outside of the specs
-		trouble := fmt.Sprintf("ginkgo ended with %d, and no record says why", code)
-		if err := store.Update(func(r *evidence.Run) { r.Trouble = append(r.Trouble, trouble) }); err != nil {
-			return failure{CouldNotTest, err}
+	interrupted := ctx.Err() != nil
+	trouble := unexplained(run, specs, code, interrupted)
+	err = store.Update(func(r *evidence.Run) {
+		if r.Ended.IsZero() {
+			r.Ended = time.Now().UTC()
 		}
+		r.Interrupted = r.Interrupted || interrupted
+		r.Trouble = append(r.Trouble, trouble...)
+	})
+	if err != nil {
+		return failure{CouldNotTest, err}
 	}
-	if len(specs) == 0 && code != 0 && !interrupted && !d.verbose {
-		fmt.Fprintf(a.err, "%s\n", strings.TrimSpace(output.String()))
+	if len(trouble) > 0 && !d.verbose {
+		fmt.Fprintln(a.err, strings.TrimSpace(output.String()))
 	}
 	return a.conclusion(d.dir, d.junit)
+}
+
+// unexplained is what ginkgo's exit says and the records do not: a suite that
+// does not compile, a set-up that died, a run that was red outside of its
+// specs.
+func unexplained(run evidence.Run, specs []evidence.Spec, code int, interrupted bool) []string {
+	if code == 0 || interrupted || len(run.Trouble) > 0 {
+		return nil
+	}
+	if run.Ended.IsZero() {
+		run.Ended = time.Now()
+	}
+	if evidence.Conclude(run, specs, run.Ended).Code == evidence.CodeHeld || len(specs) == 0 {
+		return []string{fmt.Sprintf("ginkgo ended with %d, and no record says why", code)}
+	}
+	return nil
 }
 
 // conclusion writes the report of a run again and prints its summary. It is all
 // that is needed of a run whose processes are gone.
 func (a *app) conclusion(dir, junit string) error {
-	run, specs, err := evidence.Read(dir)
-	if err != nil {
+	r, err := report.Write(dir)
+	if err != nil && r.Version == 0 {
 		return failure{CouldNotTest, err}
 	}
-	outcome := evidence.Conclude(run, specs, time.Now())
-	page, reported := a.report(dir, run, specs, outcome)
 	if junit != "" {
-		reported = errors.Join(reported, copyFile(filepath.Join(dir, "junit.xml"), junit))
+		err = errors.Join(err, copyFile(filepath.Join(dir, report.JUnit), junit))
 	}
-	result := drilled{Code: Code(outcome.Code), Meaning: Code(outcome.Code).String(), Run: dir, Report: page, Repeat: run.Repeat, Outcome: outcome}
-	for _, s := range specs {
+	code := Code(r.Outcome.Code)
+	result := drilled{Code: code, Meaning: code.String(), Run: dir, Report: filepath.Join(dir, report.HTML), Repeat: r.Run.Repeat,
+		Outcome: r.Outcome, Findings: []evidence.Finding{}}
+	for _, s := range r.Specs {
 		result.Findings = append(result.Findings, s.Findings...)
 	}
-	err = a.print(result, func() {
-		a.summary(dir, run, specs, outcome)
-		fmt.Fprintf(a.out, "exit %d: %s\n", outcome.Code, Code(outcome.Code))
-	})
-	if err := errors.Join(err, reported); err != nil {
-		// the verdict stands, and somebody has to look
-		fmt.Fprintln(a.err, "pbsdrill:", err)
-		if outcome.Code == evidence.CodeHeld {
-			return exit(CouldNotTest)
+	err = errors.Join(err, a.print(result, func() {
+		err = errors.Join(err, report.Summary(a.out, r, a.color))
+		if r.Run.Repeat != "" {
+			fmt.Fprintf(a.out, "again   %s\n", r.Run.Repeat)
 		}
-	}
-	if outcome.Code == evidence.CodeHeld {
+		fmt.Fprintf(a.out, "exit %d: %s\n", code, code)
+	}))
+	switch {
+	case err != nil && code == Held:
+		return failure{CouldNotTest, err} // it held, and there is no report to prove it
+	case err != nil:
+		fmt.Fprintln(a.err, "pbsdrill:", err)
+	case code == Held:
 		return nil
 	}
-	return exit(outcome.Code)
+	return exit(code)
 }
 
 func copyFile(from, to string) error {

@@ -221,7 +221,7 @@ func (d drill) create() (*evidence.Store, error) {
 		}
 		r.Site, r.SiteDir, r.About = d.site.Name, d.site.Dir, d.site.About
 		r.Seed, r.Repeat, r.Filter = d.seed, d.repeat(), d.filter
-		r.Waivers = evidence.Waivers(d.site)
+		r.SiteHash, r.Waivers, r.Undecided = d.site.Hash(), evidence.Waivers(d.site), nil
 		for _, u := range d.site.Promises.Undecided {
 			r.Undecided = append(r.Undecided, u.Name)
 		}

@@ -20,12 +20,6 @@ const guardName = "pbsdrill-guard"
 // for the command that it was running.
 const graceful = 30 * time.Second
 
-func init() {
-	if os.Args[0] == guardName {
-		os.Exit(guard(os.Args[1:]))
-	}
-}
-
 // guard runs a command in a process group of its own and ends the group when
 // whoever started it has gone, however it went: its end of standard input is
 // closed then. Signals to the group are for the command; the guard stays until

@@ -24,12 +24,6 @@ import (
 // holderName is the name under which this binary keeps a lab.
 const holderName = "pbsdrill-holder"
 
-func init() {
-	if os.Args[0] == holderName {
-		os.Exit(int(hold(os.Args[1:])))
-	}
-}
-
 // news is what a holder tells the command that started it, a line each.
 type news struct {
 	Progress string   `json:"progress,omitempty"`
@@ -42,7 +36,7 @@ type news struct {
 // lab is up; when its reader has gone before that, nobody wants the lab.
 //
 //	argv: pbsdrill-holder SITE ID
-func hold(args []string) Code {
+func hold(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
@@ -50,9 +44,9 @@ func hold(args []string) Code {
 	tell := func(n news) error { return json.NewEncoder(pipe).Encode(n) }
 	if err := holdLab(ctx, args[0], args[1], tell, pipe.Close); err != nil {
 		_ = tell(news{Error: err.Error()})
-		return CouldNotTest
+		return int(CouldNotTest)
 	}
-	return Held
+	return 0
 }
 
 func holdLab(ctx context.Context, dir, id string, tell func(news) error, told func() error) error {

@@ -1,0 +1,144 @@
+package soak
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// kinds are the namespaces that a lab makes.
+var kinds = []string{"user", "mnt", "pid", "net", "uts", "ipc"}
+
+// lookEvery is how often a lab is looked at while it lives. A namespace that
+// comes and goes between two looks has a process whose end is seen anyway.
+const lookEvery = 2 * time.Millisecond
+
+// seen is what a lab was made of: namespaces by their link text, "net:[402…]",
+// and processes by id and start.
+type seen struct {
+	namespaces map[string]bool
+	processes  map[string]bool
+}
+
+// watch looks at a process and all below it until told to stop.
+func watch(pid int, stop <-chan struct{}) <-chan seen {
+	out := make(chan seen, 1)
+	own := namespacesOf(os.Getpid())
+	go func() {
+		s := seen{namespaces: map[string]bool{}, processes: map[string]bool{}}
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			s.look(pid, own)
+			select {
+			case <-stop:
+				out <- s
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return out
+}
+
+func (s seen) look(pid int, own map[string]bool) {
+	if key, ok := identity(pid); ok {
+		s.processes[key] = true
+	}
+	for ns := range namespacesOf(pid) {
+		if !own[ns] {
+			s.namespaces[ns] = true
+		}
+	}
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				s.look(child, own)
+			}
+		}
+	}
+}
+
+func namespacesOf(pid int) map[string]bool {
+	all := map[string]bool{}
+	for _, kind := range kinds {
+		if ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind)); err == nil {
+			all[ns] = true
+		}
+	}
+	return all
+}
+
+// identity is a process's id and its start, field 22 of proc(5)'s stat: an id
+// alone is given to another process one day.
+func identity(pid int) (string, bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", false
+	}
+	fields := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
+	if len(fields) < 20 {
+		return "", false
+	}
+	return fmt.Sprintf("%d@%s", pid, fields[19]), true
+}
+
+// alive is which of it is still there: processes, and whatever holds one of
+// its namespaces, be it a process of another name or an open descriptor.
+func (s seen) alive() []string {
+	var left []string
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		if key, ok := identity(pid); ok && s.processes[key] {
+			left = append(left, "process "+name(pid))
+			continue
+		}
+		for ns := range namespacesOf(pid) {
+			if s.namespaces[ns] {
+				left = append(left, fmt.Sprintf("namespace %s of process %s", ns, name(pid)))
+			}
+		}
+		left = append(left, s.held(dir, pid)...)
+	}
+	return left
+}
+
+func (s seen) held(dir string, pid int) []string {
+	var left []string
+	fds, err := filepath.Glob(dir + "/fd/*")
+	if err != nil {
+		return nil
+	}
+	for _, fd := range fds {
+		if ns, err := os.Readlink(fd); err == nil && s.namespaces[ns] {
+			left = append(left, fmt.Sprintf("namespace %s held by process %s", ns, name(pid)))
+		}
+	}
+	return left
+}
+
+func name(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return strconv.Itoa(pid)
+	}
+	return fmt.Sprintf("%d %s", pid, strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " ")))
+}
