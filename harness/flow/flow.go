@@ -63,6 +63,9 @@ type Probe struct {
 	SYNs     int           `json:"syns,omitempty"`     // connection attempts as the target counted them
 	Started  time.Time     `json:"started"`
 	Took     time.Duration `json:"took"`
+
+	discovery bool   // it stopped for want of a neighbour's address
+	packets   []kept // for a capture file
 }
 
 // Want is what a promise expects of a flow.

@@ -27,6 +27,8 @@ type judgement struct {
 	why   string
 	rule  *filter.Rule
 	final bool
+
+	discovery bool // it stopped for want of a neighbour's address
 }
 
 func unknown(format string, args ...any) judgement {
@@ -284,7 +286,7 @@ func (n neighbour) why() string {
 }
 
 func (n neighbour) judgement() judgement {
-	j := judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s: %s", n.node, n.why())}
+	j := judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s: %s", n.node, n.why()), discovery: true}
 	j.final = n.waited > neighbourPatience
 	if n.dropped != nil {
 		j.rule, j.final = &n.dropped.rule, true

@@ -11,13 +11,15 @@ import (
 // observation is everything that was seen of one attempt. A verdict is a
 // function of it and of nothing else ([judge]).
 type observation struct {
-	flow     Flow
-	age      time.Duration // since the first packet was handed to the kernel
-	expired  bool          // no more is waited for
-	failure  string        // why the attempt could not be made at all
-	outcome  outcome
-	identity identity
-	listener listener
+	flow    Flow
+	age     time.Duration // since the first packet was handed to the kernel
+	expired bool          // no more is waited for
+	failure string        // why the attempt could not be made at all
+	outcome outcome
+	// connected: a connection stands, and who is there is being asked.
+	connected bool
+	identity  identity
+	listener  listener
 
 	packets    []sighting
 	rulings    []ruling
@@ -86,7 +88,6 @@ type ruling struct {
 	rule    filter.Rule
 	answer  bool
 	decides bool // accept or drop, rather than a jump
-	entered bool // before the packet was routed: prerouting
 }
 
 // neighbour is a node's question for the hardware address of another.
@@ -145,7 +146,7 @@ func (o observation) drop(answer bool) *ruling {
 func (o observation) accept(node string) *ruling {
 	var found *ruling
 	for i, r := range o.rulings {
-		if r.node != node || r.answer || !r.decides || r.entered || r.rule.Verdict != "accept" {
+		if r.node != node || r.answer || !r.decides || r.rule.Verdict != "accept" {
 			continue
 		}
 		if found == nil || r.rule.Handle != 0 || found.rule.Handle == 0 {
