@@ -17,7 +17,7 @@ var folders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local
 type tree struct {
 	fs fs.FS
 	// here is what the folders hold. Most of what systemd would look for is
-	// not there, and asking for each of it took four fifths of a load.
+	// not there, and asking for each of it was more than half of a load.
 	here map[string]map[string]bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -110,17 +111,53 @@ func (j *journal) bytes() []byte {
 	return append(fmt.Appendf(nil, "[%d bytes before this were dropped]\n", j.lost), text...)
 }
 
-// telling picks the line of a program's output that says what went wrong.
+// telling picks what of a program's output says what went wrong, on one line.
+// A key that a tool quotes does not get out: results stand in reports.
 func telling(output []byte) string {
+	lines := strings.Split(string(output), "\n")
+	text := plainly(lines)
+	if said := steps(lines); said != "" {
+		text = said
+	}
+	return quoted.ReplaceAllString(keys.ReplaceAllString(text, "•••"), "$1 •••")
+}
+
+var (
+	keys   = regexp.MustCompile(`[A-Za-z0-9+/]{43}=`) // WireGuard's, in Base64
+	quoted = regexp.MustCompile("(Key is not the correct length or format:) `[^']*'")
+)
+
+// plainly is the first line that speaks of an error, else the last one.
+func plainly(lines []string) string {
 	var last string
-	for line := range strings.Lines(string(output)) {
+	for _, line := range lines {
 		line = strings.TrimSpace(line)
 		if strings.Contains(strings.ToLower(line), "error") {
 			return line
 		}
-		if line != "" && !strings.HasPrefix(line, "[#]") { // wg-quick's echo of its commands
+		if line != "" {
 			last = line
 		}
 	}
 	return last
+}
+
+// steps reads the output of wg-quick, which echoes each command after "[#]":
+// what counts is what the last one printed, its clean-up left aside.
+func steps(lines []string) string {
+	var said []string
+	var cleaning, fresh bool
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		switch command, isStep := strings.CutPrefix(line, "[#] "); {
+		case isStep:
+			cleaning, fresh = strings.HasPrefix(command, "ip link delete"), true
+		case line == "" || cleaning || strings.HasPrefix(line, "[!]"):
+		case fresh:
+			said, fresh = []string{line}, false
+		case len(said) > 0:
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }

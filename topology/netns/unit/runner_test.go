@@ -48,7 +48,7 @@ ExecStop=/bin/stop
 func TestAFailedCommandFailsItsUnitWithLineAndReason(t *testing.T) {
 	g := NewWithT(t)
 	r := boots(t, house(t, enabled(map[string]string{
-		"x.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo [#] first; echo /etc/nftables.conf:4:1-3: Error: syntax error; echo ^^^; exit 7'\n",
+		"x.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo first; echo /etc/nftables.conf:4:1-3: Error: syntax error; echo ^^^; exit 7'\n",
 		"y.service": "[Unit]\nRequires=x.service\nAfter=x.service\n" + oneshot,
 		"z.service": "[Unit]\nWants=x.service\nAfter=x.service\n" + oneshot,
 		"w.service": "[Service]\nType=oneshot\nExecStart=/no/such/program\n",
@@ -63,7 +63,7 @@ func TestAFailedCommandFailsItsUnitWithLineAndReason(t *testing.T) {
 	g.Expect(state(r, "w.service")).To(ContainSubstring("no such file"))
 	text, err := r.Journal(context.Background(), "x.service")
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(text)).To(Equal("[#] first\n/etc/nftables.conf:4:1-3: Error: syntax error\n^^^\n"))
+	g.Expect(string(text)).To(Equal("first\n/etc/nftables.conf:4:1-3: Error: syntax error\n^^^\n"))
 }
 
 func TestConditionsSkipAUnit(t *testing.T) {
@@ -203,6 +203,21 @@ func TestJournalsAreBounded(t *testing.T) {
 	g.Expect(string(text)).To(HavePrefix("[1"))
 	g.Expect(string(text)).To(HaveSuffix("200000\n"))
 	g.Expect(string(text)).NotTo(ContainSubstring(marker))
+}
+
+func TestWhatWentWrongIsToldInOneLine(t *testing.T) {
+	key := strings.Repeat("A", 43) + "="
+	for output, want := range map[string]string{
+		"/etc/nftables.conf:4:1-3: Error: syntax error\nflsh ruleset\n^^^\n": "/etc/nftables.conf:4:1-3: Error: syntax error",
+		"first\nlast\n\n": "last",
+		"":                "",
+		"[#] ip link add wg0 type wireguard\nError: Unknown device type.\n[!] Missing WireGuard kernel module.\n[#] wireguard-go wg0\n[#] wg setconf wg0 /dev/fd/63\nLine unrecognized: `PrivateKy=" + key + "'\nConfiguration parsing error\n[#] ip link delete dev wg0\nCannot find device\n": "Line unrecognized: `PrivateKy=•••'; Configuration parsing error",
+		"[#] wg setconf wg0 /dev/fd/63\nKey is not the correct length or format: `secret'\nConfiguration parsing error\n":                                                                                                                                                                       "Key is not the correct length or format: •••; Configuration parsing error",
+	} {
+		if got := telling([]byte(output)); got != want {
+			t.Errorf("%q tells %q, not %q", output, got, want)
+		}
+	}
 }
 
 func TestUsersAndEnvironmentFiles(t *testing.T) {
