@@ -88,3 +88,12 @@ func (p paint) with(code, text string) string {
 func Colour(f *os.File) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
+
+// RedLines are findings as a spec that fails prints them, one for each cause.
+func RedLines(findings []evidence.Finding, dir string) string {
+	var lines []string
+	for _, g := range groups(Report{Specs: []evidence.Spec{{Findings: findings}}}, false) {
+		lines = append(lines, g.redLine(false, short(dir)))
+	}
+	return strings.Join(lines, "\n")
+}
