@@ -16,8 +16,8 @@ import (
 	"github.com/pbsdrill/pbsdrill/topology/netns"
 )
 
-// upLimit is when bringing a lab up is given up, less the making of the root
-// file system, which says itself how long it takes. A lab takes half a second.
+// upLimit is when bringing a lab up is given up; it takes half a second. The
+// root file system is made before, and has a limit of its own.
 const upLimit = 2 * time.Minute
 
 // downLimit is when taking one down is given up.
@@ -131,9 +131,14 @@ func (a *app) runIn(ctx context.Context, lab topology.Lab, node string, argv []s
 
 // up brings a site up, with progress, and names the units that failed.
 func (a *app) up(ctx context.Context, site *topology.Site, mark string) (*netns.Lab, error) {
+	if _, err := a.makeRoot(ctx, site); err != nil {
+		return nil, failure{CouldNotTest, err}
+	}
 	p := a.progress("bringing "+site.Name+" up", upLimit)
 	defer p.end()
-	lab, err := netns.Up(ctx, site, netns.Options{Progress: p.say, Mark: mark})
+	within, cancel := context.WithTimeout(ctx, upLimit)
+	defer cancel()
+	lab, err := netns.Up(within, site, netns.Options{Progress: p.say, Mark: mark})
 	p.end()
 	if err != nil {
 		return nil, failure{CouldNotTest, err}

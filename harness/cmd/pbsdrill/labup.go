@@ -55,7 +55,9 @@ func holdLab(ctx context.Context, dir, id string, tell func(news) error, told fu
 		return err
 	}
 	mark := "lab-" + id
-	lab, err := netns.Up(ctx, site, netns.Options{Mark: mark, Progress: func(line string) { _ = tell(news{Progress: line}) }})
+	within, cancel := context.WithTimeout(ctx, upLimit)
+	defer cancel()
+	lab, err := netns.Up(within, site, netns.Options{Mark: mark, Progress: func(line string) { _ = tell(news{Progress: line}) }})
 	if err != nil {
 		return err
 	}
@@ -89,6 +91,9 @@ func (a *app) labUp(ctx context.Context, dir string) error {
 	site, err := load(dir)
 	if err != nil {
 		return err
+	}
+	if _, err := a.makeRoot(ctx, site); err != nil {
+		return failure{CouldNotTest, err}
 	}
 	id := make([]byte, 3)
 	if _, err := rand.Read(id); err != nil {

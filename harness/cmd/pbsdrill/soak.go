@@ -144,10 +144,10 @@ func (a *app) soak(ctx context.Context, args []string, times int, seed uint64) e
 }
 
 // moment spreads the kills over the time that a lab takes to come up and a
-// third more, in which it is up. It is a function of the seed and the number.
+// two thirds more, in which it is up. It is a function of the seed and the number.
 func moment(seed uint64, i int, upTime time.Duration) time.Duration {
 	r := rand.New(rand.NewPCG(seed, uint64(i)))
-	return time.Duration(r.Int64N(int64(upTime) * 4 / 3))
+	return time.Duration(r.Int64N(int64(upTime) * 5 / 3))
 }
 
 func startVictim(site *topology.Site) soak.Start {
