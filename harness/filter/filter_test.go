@@ -274,6 +274,9 @@ func TestLinesOfNftablesConf(t *testing.T) {
 			t.Errorf("%v:\ngot  %q\nwant %q", name, got, want)
 		}
 	}
+	if !saved.Filters("inet") || saved.Filters("ip", "ip6") {
+		t.Error("the input chain is in the inet table and in no other")
+	}
 	if p := saved.chains[chainKey{"inet", "filter", "output"}].policy; p.line != 31 || p.text != "policy accept" {
 		t.Errorf("policy of output: %+v", p)
 	}

@@ -131,7 +131,8 @@ func (n *nftScanner) inChain(key chainKey, st statement) {
 		c.policy = st.place
 		n.top.Rules++
 	case "type":
-		if strings.Contains(rest, "hook ") {
+		if _, hook, ok := strings.Cut(rest, "hook "); ok {
+			c.hook, _, _ = strings.Cut(strings.TrimSpace(hook), " ")
 			if c.policy.line == 0 {
 				// nft's policy, when the file is silent, is accept.
 				c.policy = place{file: st.file, line: st.line, text: "policy accept"}

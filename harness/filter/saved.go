@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,7 @@ type chainKey struct{ family, table, chain string }
 
 type savedChain struct {
 	file   string // the file at the top, which includes the others
+	hook   string // of nftables.conf: input, forward, …; "" of a chain that others jump to
 	policy place
 	rules  []place
 	vague  bool // a command in the file edits the chain in a way that loses count
@@ -87,6 +89,17 @@ func (s *Saved) File(path string) SavedFile {
 		}
 	}
 	return SavedFile{Path: path}
+}
+
+// Filters says whether nftables.conf has a chain at the input hook in a table
+// of one of the families.
+func (s *Saved) Filters(families ...string) bool {
+	for key, c := range s.chains {
+		if c.hook == "input" && slices.Contains(families, key.family) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Saved) chain(key chainKey, file string) *savedChain {

@@ -125,7 +125,7 @@ func (a *attempt) told(err error) {
 // await judges whatever comes in until the judgement is final.
 func (a *attempt) await(ctx context.Context, observe func() observation) (judgement, observation) {
 	// What depends on age is judged again when age may have changed it.
-	marks := []time.Duration{60 * time.Millisecond, quiet + time.Millisecond, traceGrace + time.Millisecond,
+	marks := []time.Duration{wireGrace + 5*time.Millisecond, quiet + time.Millisecond, traceGrace + time.Millisecond,
 		neighbourPatience + 5*time.Millisecond, patience}
 	timer := time.NewTimer(marks[0])
 	defer timer.Stop()

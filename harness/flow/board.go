@@ -108,6 +108,17 @@ func (b *board) neighbourDropped(s *station, p filter.Packet, r ruling) {
 	}
 }
 
+// forget drops what is known of IPv6 neighbours.
+func (b *board) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key := range b.neighbours {
+		if key.address.Is6() {
+			delete(b.neighbours, key)
+		}
+	}
+}
+
 // questionAge bounds how old a question may be to explain an attempt: the
 // kernel asks each second while a packet waits (retrans_time_ms).
 const questionAge = 2 * time.Second

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 const (
 	// neighbourPatience: in a lab a neighbour answers within the same
 	// interrupt; the kernel itself asks three times in three seconds.
-	neighbourPatience = 500 * time.Millisecond
+	neighbourPatience = 300 * time.Millisecond
+	// wireGrace is how long a packet may take from the last trace to the cable.
+	wireGrace = 60 * time.Millisecond
 	// quiet is how long a service that must not answer is listened to.
 	quiet = 150 * time.Millisecond
 	// traceGrace is how long a trace may come later than what it explains: it
@@ -194,6 +197,9 @@ func weighSilence(o observation) judgement {
 	}
 	switch last.stage {
 	case onWireOut:
+		if why := o.astray(last); why != "" {
+			return o.controlled(judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s: %s", last.node, why), final: o.age > wireGrace})
+		}
 		return unknown("it left %s by %s and was not seen again", last.node, last.iface)
 	case passedOn:
 		return weighNeighbours(o, last)
@@ -247,10 +253,37 @@ func weighNeighbours(o observation, last sighting) judgement {
 		return unknown("it did not leave %s, and nothing says why", last.node)
 	}
 	j := n.judgement()
+	j.final = j.final && o.age > wireGrace
 	if last.node == o.flow.From {
 		return o.controlled(j)
 	}
 	return j
+}
+
+// astray says why a packet that entered a tunnel can't come out at the other
+// end: WireGuard sends to the peer that has the address among its AllowedIPs,
+// takes from it only what has one of them, and tells nobody of the rest.
+func (o observation) astray(last sighting) string {
+	allowed, isTunnel := o.allowed[place{last.node, last.iface}]
+	if !isTunnel {
+		return ""
+	}
+	if !containing(allowed, o.flow.Address) {
+		return fmt.Sprintf("no peer of %s has %s among its AllowedIPs", last.iface, o.flow.Address)
+	}
+	if back, ok := o.allowed[place{o.flow.To, last.iface}]; ok && last.source.IsValid() && !containing(back, last.source) {
+		return fmt.Sprintf("no peer of %s's %s has %s among its AllowedIPs", o.flow.To, last.iface, last.source)
+	}
+	return ""
+}
+
+func containing(prefixes []netip.Prefix, address netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(address) {
+			return true
+		}
+	}
+	return false
 }
 
 // lonely is the neighbour that the node asked for in vain: the target, or a
@@ -280,7 +313,7 @@ func (n neighbour) why() string {
 	case n.dropped == nil:
 		return fmt.Sprintf("nobody answers the %s for %s on %s's %s", question, n.address, n.node, n.iface)
 	case n.dropped.node == n.node:
-		return fmt.Sprintf("%s drops the neighbour advertisement of %s itself", n.node, n.address)
+		return fmt.Sprintf("its own filter drops the neighbour advertisement of %s", n.address)
 	}
 	return fmt.Sprintf("%s drops the %s for %s", n.dropped.node, question, n.address)
 }

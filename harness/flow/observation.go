@@ -25,6 +25,8 @@ type observation struct {
 	rulings    []ruling
 	neighbours []neighbour
 
+	allowed map[place][]netip.Prefix // of WireGuard's interfaces: every peer's AllowedIPs
+
 	blind map[string]string // node → why its trace or its witness can't be believed
 	left  bool              // control: the source is able to put a packet on a cable
 }
@@ -75,11 +77,15 @@ type sighting struct {
 	node      string
 	iface     string
 	stage     stage
-	answer    bool   // of the target's side: an answer, a reset, an ICMP error
-	reset     bool   // it says no
-	prohibits bool   // ICMP: unreachable
+	answer    bool // of the target's side: an answer, a reset, an ICMP error
+	reset     bool // it says no
+	prohibits bool // ICMP: unreachable
+	source    netip.Addr
 	text      string // "SYN 10.1.0.2:10240 > 10.2.0.2:22"
 }
+
+// place is an interface of a node.
+type place struct{ node, iface string }
 
 // ruling is what a filter of a node did with a packet.
 type ruling struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -106,9 +107,8 @@ func (p *Prober) Probe(ctx context.Context, flows ...Flow) ([]Probe, error) {
 	p.prepare(ctx, ls, flows)
 
 	probes := make([]Probe, len(flows))
-	p.run(ctx, flows, func(i int) { probes[i] = p.attempt(ctx, ls, flows[i]) }, p.options.AtOnce)
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("probe: %w", err)
+	if err := p.waves(ctx, flows, func(i int) { probes[i] = p.attempt(ctx, ls, flows[i]) }); err != nil {
+		return nil, err
 	}
 	p.again(ctx, ls, flows, probes)
 	if err := p.locate(ctx, probes); err != nil {
@@ -131,8 +131,7 @@ func (p *Prober) again(ctx context.Context, ls *listeners, flows []Flow, probes 
 			which = append(which, i)
 		}
 	}
-	p.run(ctx, make([]Flow, len(which)), func(n int) {
-		i := which[n]
+	p.run(ctx, which, func(i int) {
 		first := probes[i]
 		probes[i] = p.attempt(ctx, ls, flows[i])
 		probes[i].Witness = append(probes[i].Witness, "asked twice; the first time: "+first.Why)
@@ -140,11 +139,57 @@ func (p *Prober) again(ctx context.Context, ls *listeners, flows []Flow, probes 
 	}, retryAtOnce)
 }
 
-// run calls do for each flow, atOnce at a time.
-func (p *Prober) run(ctx context.Context, flows []Flow, do func(int), atOnce int) {
+// waves runs all flows over IPv4 at once, and beside them those over IPv6 by
+// source: within a wave only one node asks for its neighbours, and each wave
+// begins with nobody knowing any.
+func (p *Prober) waves(ctx context.Context, flows []Flow, do func(int)) error {
+	var four []int
+	six := map[string][]int{}
+	for i, f := range flows {
+		if f.Family == IPv4 {
+			four = append(four, i)
+		} else {
+			six[f.From] = append(six[f.From], i)
+		}
+	}
+	share := p.options.AtOnce
+	if len(four) > 0 && len(six) > 0 {
+		share = max(1, share/2)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { p.run(ctx, four, do, share) })
+	var err error
+	for _, from := range p.order {
+		if len(six[from]) == 0 || err != nil {
+			continue
+		}
+		if err = p.forget(ctx); err == nil {
+			p.run(ctx, six[from], do, share)
+		}
+	}
+	wg.Wait()
+	if cerr := ctx.Err(); cerr != nil {
+		return fmt.Errorf("probe: %w", cerr)
+	}
+	return err
+}
+
+func (p *Prober) forget(ctx context.Context) error {
+	err := p.each(func(s *station) error {
+		if s.sockets == nil {
+			return nil
+		}
+		return s.forget(ctx)
+	})
+	p.board.forget()
+	return err
+}
+
+// run calls do for each of the flows, atOnce at a time.
+func (p *Prober) run(ctx context.Context, which []int, do func(int), atOnce int) {
 	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
-	for i := range flows {
+	for _, i := range which {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -177,6 +222,9 @@ func (p *Prober) controls(ctx context.Context) error {
 		s.listed = false
 		s.mu.Unlock()
 		s.control(ctx)
+		if p.hasTunnel(s.name) {
+			return s.tunnels(ctx)
+		}
 		return nil
 	})
 	if err != nil {
@@ -187,6 +235,15 @@ func (p *Prober) controls(ctx context.Context) error {
 			p.callNeighbours(ctx, s)
 		}
 		return ctx.Err()
+	})
+}
+
+func (p *Prober) hasTunnel(node string) bool {
+	site := p.lab.Site()
+	m, ok := site.Machine(node)
+	return ok && slices.ContainsFunc(m.On, func(a topology.Attachment) bool {
+		n, ok := site.Network(a.Network)
+		return ok && n.Tunnel
 	})
 }
 
@@ -361,8 +418,13 @@ func (p *Prober) observe(a *attempt, behind listening) observation {
 	o.neighbours = p.board.about(a.flow.Address.WithZone(""), a.started)
 	o.left = p.stations[a.flow.From].left.Load()
 	o.blind = map[string]string{}
+	o.allowed = map[place][]netip.Prefix{}
 	for _, name := range []string{a.flow.From, a.flow.To} {
-		o.blind[name] = p.stations[name].blindness()
+		s := p.stations[name]
+		o.blind[name] = s.blindness()
+		s.mu.Lock()
+		maps.Copy(o.allowed, s.allowed)
+		s.mu.Unlock()
 	}
 	return o
 }

@@ -39,6 +39,7 @@ type station struct {
 	rules      filter.Ruleset
 	listed     bool
 	identities map[string]known
+	allowed    map[place][]netip.Prefix
 
 	left atomic.Bool // a packet was seen to leave by a cable
 }
@@ -134,6 +135,51 @@ func (s *station) survey(ctx context.Context) error {
 	s.mu.Lock()
 	s.interfaces = all
 	s.mu.Unlock()
+	return nil
+}
+
+// tunnels asks WireGuard for its AllowedIPs. `wg show … dump` would print the
+// private key; this doesn't.
+func (s *station) tunnels(ctx context.Context) error {
+	result, err := s.node.Run(ctx, topology.Command{Argv: []string{"wg", "show", "all", "allowed-ips"}})
+	if err != nil {
+		return fmt.Errorf("%s: ask for AllowedIPs: %w", s.name, err)
+	}
+	allowed := parseAllowed(s.name, result.Stdout)
+	s.mu.Lock()
+	s.allowed = allowed
+	s.mu.Unlock()
+	return nil
+}
+
+// parseAllowed reads lines of interface, peer and prefixes, separated by tabs
+// and spaces; "(none)" stands for no prefix.
+func parseAllowed(node string, out []byte) map[place][]netip.Prefix {
+	allowed := map[place][]netip.Prefix{}
+	for _, line := range splitLines(out) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		at := place{node, words[0]}
+		allowed[at] = append(allowed[at], []netip.Prefix{}...)
+		for _, word := range words[2:] {
+			if p, err := netip.ParsePrefix(word); err == nil {
+				allowed[at] = append(allowed[at], p)
+			}
+		}
+	}
+	return allowed
+}
+
+// forget empties the node's IPv6 neighbours, so that a verdict doesn't depend
+// on who asked whom before: a node that drops neighbour discovery is reached
+// all the same by those that it has asked something itself.
+func (s *station) forget(ctx context.Context) error {
+	_, err := s.node.Run(ctx, topology.Command{Argv: []string{"ip", "-6", "neighbour", "flush", "all"}})
+	if err != nil {
+		return fmt.Errorf("%s: forget neighbours: %w", s.name, err)
+	}
 	return nil
 }
 
@@ -254,7 +300,7 @@ func (s *station) captured(c capture) {
 		}
 		return
 	}
-	where := sighting{at: c.at, node: s.name, iface: name, stage: onWireIn, text: c.packet.text,
+	where := sighting{at: c.at, node: s.name, iface: name, stage: onWireIn, source: c.packet.source, text: c.packet.text,
 		answer: c.packet.kind != requestPacket, reset: c.packet.kind == resetPacket || c.packet.kind == prohibitedPacket,
 		prohibits: c.packet.kind == prohibitedPacket}
 	if c.out {
