@@ -9,7 +9,7 @@ import (
 
 // promiseNames are what a finding, and so a waiver, can be about: the keys of
 // promises that this release judges.
-var promiseNames = []string{"reach", "silent", "limits", "logins", "leaves", "persist"}
+var promiseNames = []string{"reach", "silent", "limits", "logins", "leaves", "persist", "parity"}
 
 // flowText is a flow as a finding prints it.
 var flowText = regexp.MustCompile(`^(\S+) -> (\S+)(?: over (\S+))? (\S+) (ipv4|ipv6|ipv6 link-local)$`)

@@ -1,0 +1,127 @@
+package firewall_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/pbsdrill/pbsdrill/harness"
+	"github.com/pbsdrill/pbsdrill/harness/flow"
+	"github.com/pbsdrill/pbsdrill/topology"
+)
+
+// tunnelPeer is one end of a tunnel as the other end's file has it.
+type tunnelPeer struct {
+	node, iface string
+	dials       bool
+	peer        *topology.Machine
+	key         string
+}
+
+var _ = Describe("the tunnel", func() {
+	for _, t := range tunnelPeers(harness.Site()) {
+		It(fmt.Sprintf("between %s and %s has shaken hands", t.node, t.peer.Name), func(ctx SpecContext) {
+			harness.Promise("reach")
+			node := onNode(harness.SharedLab(ctx), t.node)
+			Eventually(ctx, func(ctx context.Context) int {
+				return len(strings.Fields(strings.ReplaceAll(output(ctx, node, "wg", "show", t.iface, "latest-handshakes"), "\t0\n", "\n")))
+			}).WithTimeout(20*time.Second).Should(BeNumerically(">=", 2), "no peer of %s %s has shaken hands", t.node, t.iface)
+			harness.Judged(1)
+		}, SpecTimeout(time.Minute))
+
+		It(fmt.Sprintf("is no stepping stone: %s reaches nothing behind %s, whatever it writes into its own files", t.node, t.peer.Name), func(ctx SpecContext) {
+			harness.Promise("reach")
+			lab := harness.NewLab(ctx)
+			rows := behind(t)
+			if len(rows) == 0 {
+				Skip(t.peer.Name + " is on no network that " + t.node + " is not on")
+			}
+			// What an attacker with root on this end would do first.
+			for _, r := range rows {
+				bits := fmt.Sprintf("%s/%d", r.Flow.Address, r.Flow.Address.BitLen())
+				output(ctx, onNode(lab, t.node), "ip", "route", "replace", bits, "dev", t.iface)
+			}
+			output(ctx, onNode(lab, t.node), "sh", "-c", `wg set "$1" peer "$(wg show "$1" peers | head -n1)" allowed-ips 0.0.0.0/0,::/0`, "sh", t.iface)
+			openOwnFilter(ctx, lab, t.node)
+			harness.Judge(ctx, lab, fmt.Sprintf("%s is no stepping stone to what is behind it", t.peer.Name), rows...)
+		}, SpecTimeout(2*time.Minute))
+	}
+})
+
+// openOwnFilter lets everything out at the attacker's end.
+func openOwnFilter(ctx context.Context, lab topology.Lab, node string) {
+	GinkgoHelper()
+	output(ctx, onNode(lab, node), "sh", "-c", "iptables -P OUTPUT ACCEPT; iptables -F OUTPUT; ip6tables -P OUTPUT ACCEPT; ip6tables -F OUTPUT; nft flush chain inet filter output 2>/dev/null; true")
+}
+
+// tunnelPeers are all tunnels with one peer, seen from each end.
+func tunnelPeers(site *topology.Site) []tunnelPeer {
+	var out []tunnelPeer
+	for _, n := range site.Networks {
+		if !n.Tunnel {
+			continue
+		}
+		for _, m := range site.Nodes {
+			w, ok := m.WireGuard(n.Name)
+			if !ok || len(w.Peers) != 1 {
+				continue
+			}
+			for _, other := range site.Nodes {
+				if other != m && holds(w.Peers[0].AllowedIPs, other.Addresses(n.Name)) {
+					out = append(out, tunnelPeer{node: m.Name, iface: n.Name, peer: other})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func holds(prefixes []netip.Prefix, addrs []netip.Addr) bool {
+	for _, p := range prefixes {
+		for _, a := range addrs {
+			if p.Contains(a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// behind are the flows to the nodes on the peer's other networks, through the
+// peer: nothing of that is promised by a tunnel between two.
+func behind(t tunnelPeer) []flow.Row {
+	var rows []flow.Row
+	site := harness.Site()
+	from, _ := site.Machine(t.node)
+	for _, r := range flow.Matrix(site) {
+		over, _ := site.Network(r.Flow.Over)
+		if r.Flow.From != t.node || r.Flow.To == t.peer.Name || r.Flow.Family == flow.LinkLocal || over.Tunnel {
+			continue
+		}
+		if len(from.Addresses(r.Flow.Over)) > 0 || len(t.peer.Addresses(r.Flow.Over)) == 0 && !routed(site, t.peer, r.Flow) {
+			continue
+		}
+		switch r.Flow.Service.Name {
+		case "ssh", "pbs", "pve", "ping":
+			r.Want, r.Promise = flow.WantClosed, flow.PromiseReach
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// routed says whether the peer has a router to the flow's network.
+func routed(site *topology.Site, peer *topology.Machine, f flow.Flow) bool {
+	for _, a := range peer.On {
+		if router, ok := site.Router(a.Network); ok && len(router.Addresses(f.Over)) > 0 {
+			over, _ := site.Network(f.Over)
+			return !over.Outer()
+		}
+	}
+	return false
+}
