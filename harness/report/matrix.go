@@ -90,10 +90,27 @@ func newMatrix(specs []evidence.Spec) matrix {
 			m.add(row{r, s.Folder})
 		}
 	}
+	// Specs run in random order; a page of the same run looks the same.
+	slices.Sort(m.From)
+	slices.Sort(m.To)
+	slices.Sort(m.Services)
 	for _, p := range m.Pairs {
 		p.arrange(m.Services)
 	}
+	slices.SortFunc(m.Pairs, func(a, b *pair) int { return strings.Compare(a.From+" "+a.To, b.From+" "+b.To) })
 	return m
+}
+
+// Notable are the pairs of which something is to be said.
+func (m matrix) Notable() []*pair { return m.pairs(true) }
+
+// Quiet are the pairs of which everything is as promised.
+func (m matrix) Quiet() []*pair { return m.pairs(false) }
+
+func (m matrix) pairs(notable bool) []*pair {
+	return slices.DeleteFunc(slices.Clone(m.Pairs), func(p *pair) bool {
+		return (p.Broken+p.Waived+p.Unknown > 0) != notable
+	})
 }
 
 func (m *matrix) add(r row) {

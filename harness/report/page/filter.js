@@ -25,8 +25,12 @@
   bad.addEventListener("change", apply);
   const reveal = () => {
     const at = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const box = at && at.closest("details");
-    if (box) { box.hidden = false; box.open = true; at.scrollIntoView(); }
+    if (!at) return;
+    for (let box = at.closest("details"); box; box = box.parentElement.closest("details")) {
+      box.hidden = false;
+      box.open = true;
+    }
+    at.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
   reveal();
