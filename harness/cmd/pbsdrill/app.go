@@ -83,7 +83,7 @@ Exit codes:
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(flagProblem)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.soakCommand(), a.doctorCommand(), a.planCommand(), a.reportCommand(), a.checkCommand(), a.drillCommand(), a.labCommand(), a.sweepCommand(),
+	root.AddCommand(a.benchCommand(), a.soakCommand(), a.doctorCommand(), a.planCommand(), a.reportCommand(), a.checkCommand(), a.drillCommand(), a.labCommand(), a.sweepCommand(),
 		a.schemaCommand(), a.rootfsCommand(), a.versionCommand())
 	return root
 }
