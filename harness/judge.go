@@ -89,7 +89,7 @@ func capture(ctx context.Context, lab topology.Lab, probes []flow.Probe) {
 	ginkgo.GinkgoHelper()
 	w, err := Evidence().Capture("packets.pcapng")
 	if err == nil {
-		_ = probes
+		err = Prober(ctx, lab).WritePcap(w, probes...)
 		if cerr := w.Close(); err == nil {
 			err = cerr
 		}
@@ -100,7 +100,7 @@ func capture(ctx context.Context, lab topology.Lab, probes []flow.Probe) {
 }
 
 func finding(title string, r flow.Row, p flow.Probe) evidence.Finding {
-	cause, change := tmpExplain(p)
+	cause, change := flow.Explain(self.site, p, r)
 	detail := p.Why
 	if p.Identity != "" {
 		detail += "; " + p.Identity
@@ -117,11 +117,4 @@ func endpoint(f flow.Flow) string {
 		return f.Address.String()
 	}
 	return net.JoinHostPort(f.Address.String(), strconv.Itoa(int(f.Service.Port))) + fmt.Sprintf(" %s", f.Service.Protocol)
-}
-
-func tmpExplain(p flow.Probe) (string, string) {
-	if p.Rule != nil {
-		return p.Rule.String() + " (" + p.Rule.Text + ")", ""
-	}
-	return p.Why, ""
 }

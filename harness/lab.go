@@ -78,7 +78,36 @@ func (s *suite) bringUp(ctx context.Context) (topology.Lab, error) {
 	if err != nil {
 		return lab, err
 	}
-	return lab, s.note(lab.Facts())
+	if err := s.note(lab.Facts()); err != nil {
+		return lab, err
+	}
+	return lab, booted(ctx, lab)
+}
+
+// booted says which units failed. A node without them is not the site's node,
+// so nothing that is seen of it proves anything.
+func booted(ctx context.Context, lab topology.Lab) error {
+	var errs []error
+	for _, m := range lab.Site().Nodes {
+		node, err := lab.Node(m.Name)
+		if err != nil {
+			return err
+		}
+		booted, able := node.(topology.Booted)
+		if !able {
+			continue
+		}
+		units, err := booted.Units(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range units {
+			if u.State == "failed" {
+				errs = append(errs, fmt.Errorf("%s: %s failed: %s", m.Name, u.Name, u.Result))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // note keeps how the lab was run, once.
