@@ -23,15 +23,14 @@ type app struct {
 }
 
 // run is the whole program but for the exit.
-func run(ctx context.Context, args []string, s streams) Code {
+func (a *app) run(ctx context.Context, args []string) Code {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	a := &app{streams: s}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil {
 		var e exit

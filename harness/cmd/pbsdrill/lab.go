@@ -50,15 +50,14 @@ Ends with the command's exit code.`,
   pbsdrill lab run fixtures/sites/homelab-vps pbs-local -- bash
   echo 'ping -c1 10.200.0.2' | pbsdrill lab run ~/my-house vps -- sh`,
 		Args: func(c *cobra.Command, args []string) error {
-			switch dash := c.ArgsLenAtDash(); {
-			case len(args) < 2 || dash >= 0 && dash < 2:
-				return named("SITE", "NODE")(c, args[:max(0, min(len(args), dash))])
-			case dash > 2:
-				return named("SITE", "NODE")(c, args[:dash])
-			case dash < 0 && len(args) > 2, len(args) == 2:
+			before := args
+			if dash := c.ArgsLenAtDash(); dash >= 0 {
+				before = args[:dash]
+			}
+			if len(before) >= 2 && len(before) == len(args) {
 				return fail(Usage, "%s: the command is missing: put it behind --, as in: pbsdrill lab run SITE NODE -- wg show", commandOf(c))
 			}
-			return nil
+			return named("SITE", "NODE")(c, before)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.labRun(c.Context(), args[0], args[1], args[2:])

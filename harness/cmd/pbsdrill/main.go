@@ -22,5 +22,6 @@ func main() {
 	if role, ok := roles[os.Args[0]]; ok {
 		os.Exit(role(os.Args[1:]))
 	}
-	os.Exit(int(run(context.Background(), os.Args[1:], standard())))
+	a := &app{streams: standard()}
+	os.Exit(int(a.run(context.Background(), os.Args[1:])))
 }
