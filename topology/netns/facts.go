@@ -37,6 +37,9 @@ func (l *Lab) gatherFacts(ctx context.Context, root rootfs.Root) (topology.Facts
 			f.WireGuard = strings.Trim(f.WireGuard+", "+kind, ", ")
 		}
 	}
+	if kinds["userspace"] {
+		f.Weaker = append(f.Weaker, "WireGuard runs in userspace here: what it does with DF and path MTU is not what the kernel's does")
+	}
 	for _, n := range l.site.Networks {
 		if n.RoundTrip > 0 {
 			f.Ignored = append(f.Ignored, fmt.Sprintf("%s: round-trip %v of network %s is not applied", n.At, n.RoundTrip, n.Name))

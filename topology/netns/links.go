@@ -48,6 +48,16 @@ func labNetwork(networks []string) error {
 	return nil
 }
 
+// kernelWireGuard tries: a module that is not loaded yet is loaded by asking.
+func kernelWireGuard() bool {
+	l := &netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: "wg-try"}}
+	if err := netlink.LinkAdd(l); err != nil {
+		return false
+	}
+	_ = netlink.LinkDel(l)
+	return true
+}
+
 func (s *supervisor) attach(r *wire.Request) error {
 	var q attachRequest
 	if err := r.Decode(&q); err != nil {

@@ -44,6 +44,10 @@ type setupRequest struct {
 	Networks []string `json:"networks"`
 }
 
+type setupReply struct {
+	KernelWireGuard bool `json:"kernelWireGuard"`
+}
+
 type startNodeRequest struct {
 	Name string `json:"name"`
 }
@@ -87,7 +91,7 @@ func (s *supervisor) setup(r *wire.Request) error {
 	if err := labNetwork(q.Networks); err != nil {
 		return err
 	}
-	return r.Reply(nil)
+	return r.Reply(setupReply{KernelWireGuard: kernelWireGuard()})
 }
 
 // labMounts leaves the machine's files for a tmpfs that holds what a lab

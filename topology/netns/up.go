@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -78,8 +79,14 @@ func (l *Lab) start() error {
 
 func (l *Lab) raise(ctx context.Context, root rootfs.Root) error {
 	setup := setupRequest{RootFS: root.Dir, Disk: l.options.Disk, Networks: cableNetworks(l.site)}
-	if _, err := l.control.Do(ctx, opSetup, setup, nil); err != nil {
+	var able setupReply
+	if _, err := l.control.Do(ctx, opSetup, setup, &able); err != nil {
 		return explainMounts(err)
+	}
+	if !able.KernelWireGuard && hasTunnels(l.site) {
+		if err := TunReady(); err != nil {
+			return fmt.Errorf("the kernel has no WireGuard, and %w", err)
+		}
 	}
 	var mu sync.Mutex
 	err := l.eachNode(l.site.Nodes, func(m *topology.Machine) error {
@@ -161,4 +168,8 @@ func explainMounts(err error) error {
 		return explainUserns(err)
 	}
 	return err
+}
+
+func hasTunnels(site *topology.Site) bool {
+	return slices.ContainsFunc(site.Networks, func(n *topology.Network) bool { return n.Tunnel })
 }
