@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +35,9 @@ func Suggest() []string {
 	}
 	for _, name := range []string{"/etc/subuid", "/etc/subgid"} {
 		if !hasRange(name) {
-			out = append(out, fmt.Sprintf("you have no range of ids in %s: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", name, userName()))
+			first := free()
+			ids := fmt.Sprintf("%d-%d", first, first+65535)
+			out = append(out, fmt.Sprintf("you have no range of 65536 ids in %s: sudo usermod --add-subuids %s --add-subgids %s %s", name, ids, ids, userName()))
 			break
 		}
 	}
@@ -47,29 +51,57 @@ func userName() string {
 	return fmt.Sprint(os.Getuid())
 }
 
-// hasRange tells whether the caller has 65536 ids in a file of sub-ids, whose
-// lines are NAME-OR-UID:FIRST:COUNT.
-func hasRange(file string) bool {
+// idRange is a line of a file of sub-ids: NAME-OR-UID:FIRST:COUNT.
+type idRange struct {
+	who          string
+	first, count int
+}
+
+func idRanges(file string) []idRange {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return false
+		return nil
 	}
-	name, uid := userName(), fmt.Sprint(os.Getuid())
+	var out []idRange
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Split(strings.TrimSpace(line), ":")
-		var count int
-		if len(fields) != 3 || fields[0] != name && fields[0] != uid {
+		if len(fields) != 3 {
 			continue
 		}
-		if _, err := fmt.Sscan(fields[2], &count); err == nil && count >= 65536 {
+		first, err := strconv.Atoi(fields[1])
+		count, wrong := strconv.Atoi(fields[2])
+		if err == nil && wrong == nil {
+			out = append(out, idRange{fields[0], first, count})
+		}
+	}
+	return out
+}
+
+// hasRange tells whether the caller has as many ids in a file as a node needs.
+func hasRange(file string) bool {
+	name, uid := userName(), strconv.Itoa(os.Getuid())
+	for _, r := range idRanges(file) {
+		if (r.who == name || r.who == uid) && r.count >= 65536 {
 			return true
 		}
 	}
 	return false
 }
 
-// build writes a fresh Debian to a tarball: about 20 s and 180 MB.
-func build(ctx context.Context, w *os.File, o Options, say func(string)) error {
+// free is the first id that nobody's range reaches.
+func free() int {
+	first := 100000 // where useradd begins (login.defs(5), SUB_UID_MIN)
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		for _, r := range idRanges(file) {
+			first = max(first, r.first+r.count)
+		}
+	}
+	return first
+}
+
+// build writes a fresh Debian to a tarball: about 20 s and 180 MB. It leaves
+// nothing outside the folder work.
+func build(ctx context.Context, w *os.File, work string, o Options, say func(string)) error {
 	if missing := Suggest(); len(missing) > 0 {
 		return fmt.Errorf("a Debian 13 root file system cannot be built here:\n  %s", strings.Join(missing, "\n  "))
 	}
@@ -82,8 +114,12 @@ func build(ctx context.Context, w *os.File, o Options, say func(string)) error {
 		args = append(args, o.Mirror)
 	}
 	cmd := exec.CommandContext(ctx, "mmdebstrap", args...)
-	// mmdebstrap removes its folder in TMPDIR when it is asked to end.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
+	cmd.Env = append(os.Environ(), "TMPDIR="+work)
+	// A group of its own: when its disk is full, mmdebstrap ends the whole group
+	// that it is in, and that would be whoever called us.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Asked to end, it takes down its mounts; killed, it would leave them.
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	cmd.Stdout = w
 	stderr, err := cmd.StderrPipe()

@@ -47,12 +47,30 @@ func Ensure(ctx context.Context, o Options) (Root, error) {
 	return root, nil
 }
 
-// Remove removes a folder of the cache, which may hold files of other ids.
+// Remove removes a folder of the cache, which may hold files of other ids. It
+// refuses where something is mounted below: what a build that was killed has
+// left bound there may be the machine's own /dev.
 func Remove(ctx context.Context, o Options, dir string) error {
+	if err := unmounted(dir); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(dir); err == nil || o.Enter == nil {
 		return err
 	}
 	return o.Enter(ctx, Program, []string{"remove", dir}, nil)
+}
+
+func unmounted(dir string) error {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("look for mounts below %s: %w", dir, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
+			return fmt.Errorf("%s is still mounted: umount it, then run this again", fields[4])
+		}
+	}
+	return nil
 }
 
 type maker struct {
@@ -102,12 +120,21 @@ func (m *maker) ensure(ctx context.Context) (Root, error) {
 // a crash left.
 const partial = ".partial-"
 
+// workName is a pattern for the folders that mmdebstrap works in. They lie
+// outside the cache, since the ids that it takes on cannot pass through a
+// private home; the cache is part of the name, so that its lock covers them.
+func (m *maker) workName() string { return "pbsdrill-build-" + digest(m.Cache) + "-*" }
+
 func (m *maker) clear(ctx context.Context) error {
 	left, err := filepath.Glob(filepath.Join(m.Cache, partial+"*"))
 	if err != nil {
 		return err
 	}
-	for _, name := range left {
+	builds, err := filepath.Glob(filepath.Join(os.TempDir(), m.workName()))
+	if err != nil {
+		return err
+	}
+	for _, name := range append(left, builds...) {
 		if err := Remove(ctx, m.Options, name); err != nil {
 			return fmt.Errorf("remove what a crash left: %w", err)
 		}
@@ -210,7 +237,15 @@ func (m *maker) build(ctx context.Context, tarball string) error {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if err := build(ctx, f, m.Options, func(step string) { m.say("%s", step) }); err != nil {
+	work, err := os.MkdirTemp("", m.workName())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = Remove(context.WithoutCancel(ctx), m.Options, work) }()
+	if err := os.Chmod(work, 0o755); err != nil {
+		return err
+	}
+	if err := build(ctx, f, work, m.Options, func(step string) { m.say("%s", step) }); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {

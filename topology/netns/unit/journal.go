@@ -152,7 +152,9 @@ func steps(lines []string) string {
 		switch command, isStep := strings.CutPrefix(line, "[#] "); {
 		case isStep:
 			cleaning, fresh = strings.HasPrefix(command, "ip link delete"), true
-		case line == "" || cleaning || strings.HasPrefix(line, "[!]"):
+		case strings.HasPrefix(line, "[!]"):
+			said = nil // it goes on in user space, so what was said before was no failure
+		case line == "" || cleaning:
 		case fresh:
 			said, fresh = []string{line}, false
 		case len(said) > 0:
