@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"slices"
@@ -54,8 +55,12 @@ func explainRefused(p Probe) (cause, change string) {
 // explainOpen is for a flow that should be closed.
 func explainOpen(site *topology.Site, p Probe) (cause, change string) {
 	if p.Rule != nil && !isPolicy(*p.Rule) {
-		return fmt.Sprintf("%s accepts it", ruleLine(*p.Rule)),
-			fmt.Sprintf("narrow that rule by interface and source, or drop %s from %s before it", about(p.Flow), p.Flow.From)
+		cause = fmt.Sprintf("%s accepts it", ruleLine(*p.Rule))
+		if n, ok := site.Network(p.Flow.Over); ok && n.Tunnel && !onNetwork(site, p.Flow.From, n.Name) {
+			// Linux answers for each of its addresses on every interface.
+			return cause, fmt.Sprintf("drop what is for %s and did not come in by %s, before that line", prefixOf(n, p.Flow.Family), n.Name)
+		}
+		return cause, fmt.Sprintf("narrow that rule by interface and source, or drop %s from %s before it", about(p.Flow), p.Flow.From)
 	}
 	if cause, change, ok := noFilter(site, p.Flow); ok {
 		return cause, change
@@ -93,6 +98,18 @@ func noFilter(site *topology.Site, f Flow) (cause, change string, found bool) {
 			"make its table one of family inet", true
 	}
 	return "", "", false
+}
+
+func onNetwork(site *topology.Site, node, network string) bool {
+	m, ok := site.Machine(node)
+	return ok && on(m, network)
+}
+
+func prefixOf(n *topology.Network, f Family) netip.Prefix {
+	if f == IPv4 {
+		return n.IPv4
+	}
+	return n.IPv6
 }
 
 func familyTables(f Family) []string {
