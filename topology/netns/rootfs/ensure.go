@@ -30,13 +30,7 @@ func Ensure(ctx context.Context, o Options) (Root, error) {
 		}
 		o.Cache = cache
 	}
-	// Below an ordinary user's cache lie setuid programs of that very user:
-	// nobody else may get there.
-	mode := fs.FileMode(0o755)
-	if os.Geteuid() != 0 {
-		mode = 0o700
-	}
-	if err := os.MkdirAll(o.Cache, mode); err != nil {
+	if err := os.MkdirAll(o.Cache, privacy()); err != nil {
 		return Root{}, fmt.Errorf("make the cache: %w", explain(err, o.Cache))
 	}
 	m := &maker{Options: o, begun: time.Now()}
@@ -45,6 +39,16 @@ func Ensure(ctx context.Context, o Options) (Root, error) {
 		return Root{}, fmt.Errorf("make the root file system: %w", explain(err, o.Cache))
 	}
 	return root, nil
+}
+
+// privacy is the mode of what holds a root. An ordinary user's root has setuid
+// programs of that very user: nobody else may get there. As root they belong to
+// ids that nobody has.
+func privacy() fs.FileMode {
+	if os.Geteuid() == 0 {
+		return 0o755
+	}
+	return 0o700
 }
 
 // Remove removes a folder of the cache, which may hold files of other ids. It
@@ -149,7 +153,7 @@ func (m *maker) make(ctx context.Context, dir, content string) (Root, error) {
 	}
 	// Even when the caller gives up, nothing half done stays.
 	defer func() { _ = Remove(context.WithoutCancel(ctx), m.Options, made) }()
-	if err := os.Chmod(made, 0o755); err != nil {
+	if err := os.Chmod(made, privacy()); err != nil {
 		return Root{}, err
 	}
 	sum, err := m.fill(ctx, made, content)

@@ -23,7 +23,7 @@ func (s *Service) lookUp(root string) (account, error) {
 	if s.User != "" {
 		fields, err := record(root+"/etc/passwd", s.User, 7)
 		if err != nil {
-			return a, fmt.Errorf("User=%s: %w", s.User, err)
+			return a, fmt.Errorf("%s: %w", "User="+s.User, err)
 		}
 		a.name, a.home, a.shell = fields[0], fields[5], fields[6]
 		if a.uid, err = id(fields[2]); err != nil {
@@ -40,7 +40,7 @@ func (s *Service) lookUp(root string) (account, error) {
 		}
 		fields, err := record(root+"/etc/group", name, 3)
 		if err != nil {
-			return a, fmt.Errorf("Group=%s: %w", name, err)
+			return a, fmt.Errorf("%s: %w", "Group="+name, err)
 		}
 		gid, err := id(fields[2])
 		if err != nil {

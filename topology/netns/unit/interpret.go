@@ -280,7 +280,7 @@ func (s *Service) finish() error {
 	case "notify-reload":
 		s.Type = "notify"
 	default:
-		return fmt.Errorf("Type=%s is not supported: nodes know simple, exec, oneshot, notify and forking", s.Type)
+		return fmt.Errorf("%s is not supported: nodes know simple, exec, oneshot, notify and forking", "Type="+s.Type)
 	}
 	if len(starts) == 0 && (s.Type != "oneshot" || !s.RemainAfterExit && len(s.Commands["ExecStop"]) == 0) {
 		return errors.New("the service has no ExecStart=")
