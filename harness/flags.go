@@ -65,3 +65,15 @@ func below(path string) (string, error) {
 	}
 	return filepath.Join(root, path), nil
 }
+
+// shown is a path as somebody in the module's root writes it.
+func shown(path string) string {
+	root, err := Root()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -101,9 +100,9 @@ func capture(ctx context.Context, lab topology.Lab, probes []flow.Probe) {
 
 func finding(title string, r flow.Row, p flow.Probe) evidence.Finding {
 	cause, change := flow.Explain(self.site, p, r)
-	detail := p.Why
-	if p.Identity != "" {
-		detail += "; " + p.Identity
+	detail := p.Identity
+	if detail == "" || p.Saw != flow.Open {
+		detail = p.Why
 	}
 	return evidence.Finding{
 		Promise: r.Promise, Title: title, Flow: p.Flow.String(), Address: endpoint(p.Flow),
@@ -116,5 +115,5 @@ func endpoint(f flow.Flow) string {
 	if f.Service.Port == 0 {
 		return f.Address.String()
 	}
-	return net.JoinHostPort(f.Address.String(), strconv.Itoa(int(f.Service.Port))) + fmt.Sprintf(" %s", f.Service.Protocol)
+	return net.JoinHostPort(f.Address.String(), strconv.Itoa(int(f.Service.Port)))
 }

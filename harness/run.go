@@ -124,7 +124,7 @@ func (s *suite) repeat(c types.SuiteConfig) string {
 	if c.LabelFilter != "" {
 		words = append(words, "--label-filter="+quoted(c.LabelFilter))
 	}
-	return strings.Join(append(words, "./suites/"+s.name, "--", "--site="+quoted(s.site.Dir), fmt.Sprintf("--seed=%d", runSeed())), " ")
+	return strings.Join(append(words, "./suites/"+s.name, "--", "--site="+quoted(shown(s.site.Dir)), fmt.Sprintf("--seed=%d", runSeed())), " ")
 }
 
 func quoted(word string) string {
@@ -172,7 +172,11 @@ func (s *suite) endRun(r ginkgo.Report) {
 	s.check(err)
 	s.outcome = s.conclude(whole)
 	if *runDirFlag == "" {
-		s.check(report.Summary(os.Stdout, whole, false))
+		s.check(report.Summary(os.Stdout, whole.As(shown(s.store.Dir())), false))
+	}
+	if r.SuiteConfig.ParallelTotal > 1 {
+		// Here ginkgo still shows what is printed; after the suite it does not.
+		fmt.Println(lastLine(s.outcome.Code))
 	}
 	s.check(s.store.Close())
 	if s.outcome.Code != evidence.CodeHeld {
@@ -228,8 +232,12 @@ func (s *suite) troubles(r ginkgo.Report) []string {
 	return all
 }
 
-// reportEvery is how old the report may get while the run goes on.
-const reportEvery = 3 * time.Second
+// While the run goes on, the report is made anew when it is this old and
+// reportShare times as old as it takes to make: it must not slow the run.
+const (
+	reportEvery = 3 * time.Second
+	reportShare = 20
+)
 
 // refresh makes the report anew if it is old. Any process may: it is made from
 // the folder and replaced whole.
@@ -238,9 +246,11 @@ func (s *suite) refresh() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && time.Since(about.ModTime()) < reportEvery {
+	if err == nil && time.Since(about.ModTime()) < max(reportEvery, reportShare*s.reportTook) {
 		return nil
 	}
+	began := time.Now()
 	_, err = report.Write(s.store.Dir())
+	s.reportTook = time.Since(began)
 	return err
 }

@@ -57,7 +57,7 @@ func (s *suite) closeSpec(ctx ginkgo.SpecContext) {
 	if now == nil || r.State.Is(types.SpecStateSkipped) {
 		return
 	}
-	verdict := now.decide(s.store.Dir())
+	verdict := now.decide(shown(s.store.Dir()))
 	if verdict != "" || r.Failed() || now.found() {
 		s.collect(ctx, now)
 	}

@@ -15,14 +15,15 @@ import (
 
 // suite is the suite that this process runs: a test binary has one.
 type suite struct {
-	name    string
-	minimum func(*topology.Site) int
-	site    *topology.Site
-	store   *evidence.Store // nil until the run has a folder
-	planned int             // specs that this suite was to run, on process 1
-	outcome evidence.Outcome
-	session atomic.Pointer[session]
-	labs    labs
+	name       string
+	minimum    func(*topology.Site) int
+	site       *topology.Site
+	store      *evidence.Store // nil until the run has a folder
+	planned    int             // specs that this suite was to run, on process 1
+	outcome    evidence.Outcome
+	reportTook time.Duration // the last time that this process made it
+	session    atomic.Pointer[session]
+	labs       labs
 }
 
 var self *suite

@@ -73,5 +73,9 @@ func seen(f evidence.Finding) string {
 	if f.Detail == "" {
 		return f.Seen
 	}
-	return f.Seen + ", " + f.Detail
+	return f.Seen + ", " + fingerprint.ReplaceAllString(f.Detail, "$1…")
 }
+
+// fingerprint is one in full, of which the first bytes tell enough; the record
+// keeps the rest.
+var fingerprint = regexp.MustCompile(`((?:[0-9A-Fa-f]{2}:){3}[0-9A-Fa-f]{2})(?::[0-9A-Fa-f]{2}){12,}`)

@@ -93,7 +93,7 @@ func newMatrix(specs []evidence.Spec) matrix {
 	// Specs run in random order; a page of the same run looks the same.
 	slices.Sort(m.From)
 	slices.Sort(m.To)
-	slices.Sort(m.Services)
+	slices.SortFunc(m.Services, func(a, b string) int { return strings.Compare(last(a)+a, last(b)+b) })
 	for _, p := range m.Pairs {
 		p.arrange(m.Services)
 	}
@@ -127,6 +127,15 @@ func (m *matrix) add(r row) {
 	p.Rows = append(p.Rows, r)
 }
 
+// last sorts services that have no name of their own, such as udp/41752, after
+// those that have: few lines have them.
+func last(service string) string {
+	if strings.Contains(service, "/") {
+		return "~"
+	}
+	return ""
+}
+
 func once(all []string, name string) []string {
 	if slices.Contains(all, name) {
 		return all
@@ -150,6 +159,11 @@ func (p *pair) arrange(services []string) {
 			*square = r
 		}
 		p.tally(r)
+	}
+	for _, w := range p.Lines {
+		for n := len(w.Squares); n > 0 && w.Squares[n-1] == nil; n-- {
+			w.Squares = w.Squares[:n-1]
+		}
 	}
 }
 

@@ -90,10 +90,11 @@ func Colour(f *os.File) bool {
 }
 
 // RedLines are findings as a spec that fails prints them, one for each cause.
+// Dir is the run's folder as the reader writes it.
 func RedLines(findings []evidence.Finding, dir string) string {
 	var lines []string
 	for _, g := range groups(Report{Specs: []evidence.Spec{{Findings: findings}}}, false) {
-		lines = append(lines, g.redLine(false, short(dir)))
+		lines = append(lines, g.redLine(false, dir))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -26,6 +26,7 @@ type Report struct {
 	Outcome evidence.Outcome `json:"outcome"`
 	Specs   []evidence.Spec  `json:"specs"`
 	dir     string
+	shown   string // the folder as the reader writes it, where that is not seen from here
 }
 
 // Load reads a run's folder and concludes.
@@ -81,8 +82,21 @@ func (r Report) json(out *bytes.Buffer) error {
 	return e.Encode(r)
 }
 
-// Path is the run's folder as a person at this working directory writes it.
-func (r Report) Path() string { return short(r.dir) }
+// Path is the run's folder as a person at this working directory writes it, or
+// as As said.
+func (r Report) Path() string {
+	if r.shown != "" {
+		return r.shown
+	}
+	return short(r.dir)
+}
+
+// As is the report with another way to write the run's folder: a test's
+// working directory is not the reader's.
+func (r Report) As(shown string) Report {
+	r.shown = shown
+	return r
+}
 
 func short(dir string) string {
 	here, err := os.Getwd()

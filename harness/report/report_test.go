@@ -190,3 +190,31 @@ func TestFlowsOfOneCauseAreToldOnce(t *testing.T) {
 		t.Errorf("red line:\n%s", line)
 	}
 }
+
+func TestAFingerprintIsCutShortForReaders(t *testing.T) {
+	f := evidence.Finding{Seen: "open", Detail: "PBS 4.2, TLS " + strings.Repeat("8a:12:bd:1b:", 7) + "00:11:22:33"}
+	if got := seen(f); got != "open, PBS 4.2, TLS 8a:12:bd:1b…" {
+		t.Errorf("seen: %s", got)
+	}
+	f.Detail = "from 52:54:00:12:34:56 at 2001:db8:20::1"
+	if got := seen(f); got != "open, "+f.Detail {
+		t.Errorf("seen: %s", got)
+	}
+}
+
+func TestTheMatrixPutsServicesWithoutANameLast(t *testing.T) {
+	m := newMatrix([]evidence.Spec{{Rows: []evidence.Row{
+		{From: "a", To: "b", Service: "udp/41752", Saw: "dropped", Met: true},
+		{From: "a", To: "b", Service: "zabbix", Saw: "dropped", Met: true},
+		{From: "a", To: "c", Service: "pbs", Saw: "open"},
+	}}})
+	if got := strings.Join(m.Services, " "); got != "pbs zabbix udp/41752" {
+		t.Errorf("services: %s", got)
+	}
+	if n := len(m.Cell("a", "c").Lines[0].Squares); n != 1 {
+		t.Errorf("%d squares, want none after the last", n)
+	}
+	if m.Cell("a", "c").Broken != 1 || len(m.Notable()) != 1 || len(m.Quiet()) != 1 {
+		t.Errorf("pairs: %+v", m.Pairs)
+	}
+}
