@@ -97,14 +97,14 @@ func (m Machine) ids(t Trials) Line {
 	_, noUIDs := m.Look("newuidmap")
 	_, noGIDs := m.Look("newgidmap")
 	l.Saw = fmt.Sprintf("%s for uids, %s for gids", uids, gids)
-	l.Weakens = "nodes have no users but root: sshd and whatever changes its user cannot be tested"
+	l.Weakens = "nodes have no users of their own, so no lab can run"
 	switch {
 	case noUIDs != nil || noGIDs != nil:
-		l.State, l.Saw, l.Mend = Weaker, "newuidmap or newgidmap is not installed", m.sudo("apt-get install uidmap")
+		l.State, l.Saw, l.Mend = Missing, "newuidmap or newgidmap is not installed", m.sudo("apt-get install uidmap")
 	case uids.Count < enough || gids.Count < enough:
-		l.State, l.Mend = Weaker, m.sudo("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+m.User)
+		l.State, l.Mend = Missing, m.sudo("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+m.User)
 	case t.Namespaces.worked() && !t.Ids.worked():
-		l.State, l.Saw, l.Mend = Weaker, t.Ids.Error, m.sudo("apt-get install --reinstall uidmap")
+		l.State, l.Saw, l.Mend = Missing, t.Ids.Error, m.sudo("apt-get install --reinstall uidmap")
 	default:
 		l.Weakens = ""
 	}
