@@ -23,22 +23,29 @@ func Ensure(ctx context.Context, o Options) (Root, error) {
 	if len(o.IDs) == 0 && o.Enter == nil {
 		return Root{}, errors.New("make the root file system: neither ids nor a user namespace to write its files in")
 	}
+	m, err := newMaker(o)
+	if err != nil {
+		return Root{}, err
+	}
+	root, err := m.ensure(ctx)
+	if err != nil {
+		return Root{}, fmt.Errorf("make the root file system: %w", explain(err, m.Cache))
+	}
+	return root, nil
+}
+
+func newMaker(o Options) (*maker, error) {
 	if o.Cache == "" {
 		cache, err := DefaultCache()
 		if err != nil {
-			return Root{}, err
+			return nil, err
 		}
 		o.Cache = cache
 	}
 	if err := os.MkdirAll(o.Cache, privacy()); err != nil {
-		return Root{}, fmt.Errorf("make the cache: %w", explain(err, o.Cache))
+		return nil, fmt.Errorf("make the cache: %w", explain(err, o.Cache))
 	}
-	m := &maker{Options: o, begun: time.Now()}
-	root, err := m.ensure(ctx)
-	if err != nil {
-		return Root{}, fmt.Errorf("make the root file system: %w", explain(err, o.Cache))
-	}
-	return root, nil
+	return &maker{Options: o, begun: time.Now()}, nil
 }
 
 // privacy is the mode of what holds a root. An ordinary user's root has setuid
@@ -97,7 +104,16 @@ func (m *maker) ensure(ctx context.Context) (Root, error) {
 		}
 		content = sum
 	}
-	dir := filepath.Join(m.Cache, rootName(content, m.IDs))
+	return m.cached(ctx, rootName(content, m.IDs), func(made string) (manifest, error) {
+		sum, err := m.fill(ctx, made, content)
+		return manifest{SHA256: sum, Source: m.Source}, err
+	})
+}
+
+// cached returns the root of a name, having it made where there is none that
+// is whole.
+func (m *maker) cached(ctx context.Context, name string, fill func(made string) (manifest, error)) (Root, error) {
+	dir := filepath.Join(m.Cache, name)
 	root, err := check(dir)
 	if err == nil {
 		return root, nil
@@ -117,7 +133,7 @@ func (m *maker) ensure(ctx context.Context) (Root, error) {
 	if err := m.clear(ctx); err != nil {
 		return Root{}, err
 	}
-	return m.make(ctx, dir, content)
+	return m.make(ctx, dir, fill)
 }
 
 // partial marks what is not finished. Under the lock, every such name is what
@@ -146,7 +162,7 @@ func (m *maker) clear(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) make(ctx context.Context, dir, content string) (Root, error) {
+func (m *maker) make(ctx context.Context, dir string, fill func(made string) (manifest, error)) (Root, error) {
 	made, err := os.MkdirTemp(m.Cache, partial)
 	if err != nil {
 		return Root{}, err
@@ -156,11 +172,11 @@ func (m *maker) make(ctx context.Context, dir, content string) (Root, error) {
 	if err := os.Chmod(made, privacy()); err != nil {
 		return Root{}, err
 	}
-	sum, err := m.fill(ctx, made, content)
+	known, err := fill(made)
 	if err != nil {
 		return Root{}, err
 	}
-	if err := (manifest{SHA256: sum, Source: m.Source}).write(made); err != nil {
+	if err := known.write(made); err != nil {
 		return Root{}, err
 	}
 	if err := m.replace(ctx, dir, made); err != nil {

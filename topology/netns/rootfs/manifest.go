@@ -22,6 +22,8 @@ type manifest struct {
 	SHA256   string            `json:"sha256"`
 	Source   string            `json:"source,omitempty"`
 	Packages map[string]string `json:"packages"`
+	Borrowed []string          `json:"borrowed,omitempty"`
+	Weaker   []string          `json:"weaker,omitempty"`
 	Entries  int               `json:"entries"` // lines of the listing
 	Bytes    int64             `json:"bytes"`   // of all its files
 }
@@ -69,7 +71,9 @@ func (m manifest) write(dir string) error {
 		return err
 	}
 	m.Release = release(dir + "/root")
-	m.Packages = versions(dir + "/root")
+	if m.Packages == nil {
+		m.Packages = versions(dir + "/root")
+	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
@@ -122,7 +126,7 @@ func check(dir string) (Root, error) {
 	if err := compare(dir+"/root", string(listing)); err != nil {
 		return Root{}, err
 	}
-	return Root{Dir: dir + "/root", Release: m.Release, SHA256: m.SHA256, Source: m.Source, Packages: m.Packages}, nil
+	return Root{Dir: dir + "/root", Release: m.Release, SHA256: m.SHA256, Source: m.Source, Packages: m.Packages, Borrowed: m.Borrowed, Weaker: m.Weaker}, nil
 }
 
 func compare(root, listing string) error {

@@ -46,6 +46,12 @@ type Root struct {
 	SHA256   string            // of the tarball it came from, hex; of the listing, when it came from a folder
 	Source   string            // the site's folder or tarball; "" is the built-in one
 	Packages map[string]string // name → version, of the packages that a lab's facts name
+	// Borrowed are folders of this machine that a node needs under the same
+	// path, such as /usr; Dir has empty ones in their place. Only a composed
+	// root has any. They are to be an overlay's lower layer or bound read-only.
+	Borrowed []string
+	// Weaker says what a composed root weakens, a sentence each.
+	Weaker []string
 }
 
 // String is the root as a report names it.
