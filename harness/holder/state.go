@@ -31,19 +31,27 @@ func (s State) Alive() bool {
 	return err == nil && born == s.Born
 }
 
-// bornAt is field 22 of /proc/PID/stat, see proc(5). The second field, the
-// name in brackets, may itself hold spaces and brackets.
+// bornAt is when a process was started, in clock ticks since boot.
 func bornAt(pid int) (uint64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	rest := string(text)[strings.LastIndexByte(string(text), ')')+1:]
-	fields := strings.Fields(rest)
+	return startOf(string(text))
+}
+
+// startOf is field 22 of /proc/PID/stat, see proc(5). The second field, the
+// name in brackets, may itself hold spaces and brackets.
+func startOf(stat string) (uint64, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+		return 0, fmt.Errorf("a process's stat has only %d fields behind its name", len(fields))
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	born, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("a process's start: %w", err)
+	}
+	return born, nil
 }
 
 // List is every lab that was written down, the oldest first, whether its

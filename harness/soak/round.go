@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gone is how long the kernel may take to end what hung off a killed process.
+// gone is how long the kernel may take, unless told otherwise, to end what hung
+// off a killed process.
 const gone = 5 * time.Second
 
 // Start starts the child that brings a lab up. It writes "up" and a line end
@@ -32,7 +34,8 @@ type Round struct {
 // Killer kills labs.
 type Killer struct {
 	Start Start
-	Dirs  []string // folders in which a lab could leave files
+	Dirs  []string      // folders in which a lab could leave files
+	Gone  time.Duration // how long the end may take; zero is 5 s
 }
 
 // Adopt makes this process the parent of its children's orphans.
@@ -106,7 +109,7 @@ func (k Killer) Round(ctx context.Context, after time.Duration) (Round, error) {
 
 // left waits until nothing is left, and says what is when that takes too long.
 func (k Killer) left(s seen, before Ledger) []string {
-	deadline := time.Now().Add(gone)
+	deadline := time.Now().Add(cmp.Or(k.Gone, gone))
 	for {
 		left := append(adopted(), s.alive()...)
 		if now, err := Take(k.Dirs); err != nil {
