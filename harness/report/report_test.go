@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -87,7 +88,7 @@ func TestJUnit(t *testing.T) {
 	golden(t, JUnit, home, string(text))
 	d := xml.NewDecoder(bytes.NewReader(text))
 	for {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatalf("junit.xml is no XML: %v", err)
