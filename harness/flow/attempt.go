@@ -105,21 +105,39 @@ func (a *attempt) fail(err error) {
 
 // told turns what a socket says into an outcome; other errors are failures.
 func (a *attempt) told(err error) {
+	result := pending
 	switch {
 	case err == nil:
-		a.update(func(o *observation) { o.outcome = answered })
+		result = answered
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
-		a.update(func(o *observation) { o.outcome = refused })
-	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EACCES),
-		errors.Is(err, unix.EDESTADDRREQ), errors.Is(err, unix.ENOKEY), errors.Is(err, unix.EADDRNOTAVAIL):
-		a.update(func(o *observation) { o.outcome = unreachable })
+		result = refused
 	case errors.Is(err, unix.EPERM):
-		a.update(func(o *observation) { o.outcome = forbidden })
+		result = forbidden
+	case isUnreachable(err) && !(a.flow.Family == LinkLocal && errors.Is(err, unix.EINVAL)): // a zone that is missing
+		result = unreachable
+		if local := (localError{}); errors.As(err, &local) {
+			result = routeless
+		}
 	case errors.Is(err, os.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
-		// We gave up first: silence.
+		return // we gave up first: silence
 	default:
 		a.fail(err)
+		return
 	}
+	a.update(func(o *observation) { o.outcome = result })
+}
+
+// isUnreachable knows what routes and neighbours give (an unreachable, a
+// prohibiting and a blackhole route the first, third and fourth), and the
+// kernel's WireGuard where no peer has the address, or no endpoint.
+func isUnreachable(err error) bool {
+	for _, code := range []unix.Errno{unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EACCES, unix.EINVAL,
+		unix.EADDRNOTAVAIL, unix.ENOKEY, unix.EDESTADDRREQ} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 // await judges whatever comes in until the judgement is final.
@@ -155,7 +173,7 @@ func (a *attempt) await(ctx context.Context, observe func() observation) (judgem
 // probe makes the answer out of a judgement.
 func (a *attempt) probe(j judgement, o observation) Probe {
 	p := Probe{Flow: a.flow, Saw: j.saw, Why: j.why, Identity: o.identity.text, Started: a.started, Took: o.age,
-		discovery: j.discovery, packets: a.packets}
+		discovery: j.discovery, weak: j.weak, packets: a.packets}
 	if j.rule != nil {
 		rule := *j.rule
 		p.Rule = &rule

@@ -30,6 +30,12 @@ func newNonce() []byte {
 	return nonce
 }
 
+// localError is one that the source's own kernel gave at once, before any
+// packet could have come back.
+type localError struct{ error }
+
+func (e localError) Unwrap() error { return e.error }
+
 func sockaddr(address netip.Addr, port uint16, zone int) unix.Sockaddr {
 	if address.Is4() {
 		return &unix.SockaddrInet4{Port: int(port), Addr: address.As4()}
@@ -83,7 +89,7 @@ func (a *attempt) connectTCP(f *os.File) error {
 		return unix.Connect(fd, sockaddr(a.flow.Address, a.flow.Service.Port, a.zone))
 	})
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		return err
+		return localError{err}
 	}
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -117,7 +123,7 @@ func (a *attempt) sendUDP(f *os.File) ([]byte, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, localError{err}
 	}
 	return read(f)
 }
@@ -144,7 +150,7 @@ func (a *attempt) sendEcho(f *os.File) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return localError{err}
 	}
 	for {
 		reply, err := read(f)

@@ -65,6 +65,7 @@ type Probe struct {
 	Took     time.Duration `json:"took"`
 
 	discovery bool   // it stopped for want of a neighbour's address
+	weak      bool   // true unless a trace got lost
 	packets   []kept // for a capture file
 }
 

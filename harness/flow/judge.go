@@ -19,8 +19,9 @@ const (
 	// quiet is how long a service that must not answer is listened to.
 	quiet = 150 * time.Millisecond
 	// traceGrace is how long a trace may come later than what it explains: it
-	// goes through a program of the node and a pipe.
-	traceGrace = 300 * time.Millisecond
+	// goes through a program of the node and a pipe, and a busy machine has
+	// been seen to hold it up for a third of a second.
+	traceGrace = 800 * time.Millisecond
 )
 
 // judgement is a verdict with its reason. One that is not final may change
@@ -32,6 +33,7 @@ type judgement struct {
 	final bool
 
 	discovery bool // it stopped for want of a neighbour's address
+	weak      bool // true unless a trace got lost: worth asking again
 }
 
 func unknown(format string, args ...any) judgement {
@@ -72,7 +74,7 @@ func weigh(o observation) judgement {
 	if d := o.drop(false); d != nil {
 		return weighDrop(o, d)
 	}
-	if o.outcome == unreachable || o.outcome == forbidden {
+	if o.outcome == unreachable || o.outcome == routeless || o.outcome == forbidden {
 		return weighError(o)
 	}
 	return weighSilence(o)
@@ -113,6 +115,8 @@ func weighRefusal(o observation) judgement {
 	}
 	by, known := o.refuser()
 	switch {
+	case known && by.node != o.flow.To && o.saw(by.node, false, delivered):
+		return judgement{saw: Unknown, why: fmt.Sprintf("it was led to %s, where nothing listens: that proves nothing about the filters", by.node), final: late}
 	case known && by.node != o.flow.To && by.node != o.flow.From:
 		return judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s, which refused it", by.node), final: late}
 	case o.saw(o.flow.To, false, delivered):
@@ -133,7 +137,7 @@ func weighDrop(o observation, d *ruling) judgement {
 	j.final = !rejects || o.age > traceGrace
 	switch d.node {
 	case o.flow.To:
-		if o.outcome == unreachable {
+		if o.outcome == unreachable { // what a rejecting rule sends
 			j.saw, j.why, j.final = Refused, fmt.Sprintf("%s prohibited it", d.node), true
 			return j
 		}
@@ -149,27 +153,28 @@ func weighDrop(o observation, d *ruling) judgement {
 // weighError judges an error that no filter explains.
 func weighError(o observation) judgement {
 	by, known := o.refuser()
+	last, seen := o.last()
 	switch {
-	case known && by.node == o.flow.To:
-		return judgement{saw: Refused, why: fmt.Sprintf("%s answered that it is prohibited", by.node), final: o.age > traceGrace}
-	case known && by.node != o.flow.From:
-		return judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s, which answered that it is unreachable", by.node), final: true}
+	case o.outcome == routeless:
+		return o.controlled(judgement{saw: Unreachable, why: fmt.Sprintf("%s has no route to %s", o.flow.From, o.flow.Address), final: true})
 	case o.outcome == forbidden:
 		j := unknown("%s's kernel forbids it, and no rule was seen to", o.flow.From)
 		j.final = o.age > traceGrace
 		return j
+	case known && by.node == o.flow.To:
+		return judgement{saw: Refused, why: fmt.Sprintf("%s answered that it is prohibited", by.node), final: o.age > traceGrace}
+	case known && by.node != o.flow.From:
+		return judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s, which answered that it is unreachable", by.node), final: o.age > traceGrace}
 	}
 	if n := o.lonely(o.flow.From); n != nil {
 		return o.controlled(n.judgement())
 	}
-	if o.saw(o.flow.From, false, onWireOut) {
-		return unknown("an error came back, and it is not known from where")
+	if seen && last.stage == onWireOut {
+		if why := o.astray(last); why != "" {
+			return o.controlled(judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s: %s", last.node, why), final: true})
+		}
 	}
-	if o.saw(o.flow.From, false, passedOn) {
-		// The kernel of a tunnel refuses what no peer is there for.
-		return o.controlled(judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s, which has nobody to send it to", o.flow.From), final: true})
-	}
-	return o.controlled(judgement{saw: Unreachable, why: fmt.Sprintf("%s has no route to %s", o.flow.From, o.flow.Address), final: true})
+	return unknown("an error came back, and it is not known from where")
 }
 
 // controlled keeps an unreachable only if the source is able to send at all.
@@ -189,7 +194,7 @@ func weighSilence(o observation) judgement {
 	case o.saw(to, false, onWireIn, entered):
 		// Its own kernel took it: a wrong source, no such address, a broken
 		// packet. That is told only when a rule had its chance to show.
-		return judgement{saw: Dropped, why: fmt.Sprintf("%s arrived at %s and vanished before its filter; no answer", o.kind(), to)}
+		return judgement{saw: Dropped, why: fmt.Sprintf("%s arrived at %s and vanished before its filter; no answer", o.kind(), to), weak: true}
 	}
 	last, seen := o.last()
 	if !seen {
@@ -204,7 +209,7 @@ func weighSilence(o observation) judgement {
 	case passedOn:
 		return weighNeighbours(o, last)
 	case delivered:
-		return judgement{saw: Unreachable, why: fmt.Sprintf("stopped at %s, which took it for its own", last.node)}
+		return unknown("it was led to %s, passed its filter, and nothing answered", last.node)
 	}
 	if last.node == o.flow.From {
 		return unknown("it did not leave %s, and nothing says why", last.node)

@@ -118,6 +118,13 @@ func TestJudge(t *testing.T) {
 			o.outcome, o.packets = refused, []sighting{left, passing, rejected}
 		}, Unreachable, "router"},
 
+		"a refusal where it was led astray": {ssh, func(o *observation) {
+			o.outcome, o.packets = refused, []sighting{left, passing, {node: "router", stage: delivered}, rejected}
+		}, Unknown, "led to router"},
+		"a silence where it was led astray": {ssh, func(o *observation) {
+			o.packets = []sighting{left, passing, {node: "router", stage: delivered}}
+		}, Unknown, "led to router"},
+
 		"a drop on the way": {ssh, func(o *observation) {
 			o.packets, o.rulings = []sighting{left, passing}, []ruling{ruledBy("router", "drop", "drop")}
 		}, Unreachable, "stopped at router"},
@@ -137,9 +144,10 @@ func TestJudge(t *testing.T) {
 			o.packets = []sighting{left, passing, passed}
 			o.neighbours = []neighbour{{node: "router", iface: "eth1", address: target, waited: time.Second}}
 		}, Unreachable, "nobody answers the ARP request for 10.2.0.2 on router's eth1"},
-		"no route": {ssh, func(o *observation) { o.outcome = unreachable }, Unreachable, "a has no route"},
+		"no route":              {ssh, func(o *observation) { o.outcome = routeless }, Unreachable, "a has no route"},
+		"an error from nowhere": {ssh, func(o *observation) { o.outcome = unreachable }, Unknown, "not known from where"},
 		"no route, from a node that can't send anyway": {ssh, func(o *observation) {
-			o.outcome, o.left = unreachable, false
+			o.outcome, o.left = routeless, false
 		}, Unknown, "no control packet leaves a"},
 		"no neighbour": {ssh, func(o *observation) {
 			o.packets = []sighting{prepared}
@@ -162,6 +170,10 @@ func TestJudge(t *testing.T) {
 		"a tunnel without the address": {ssh, func(o *observation) {
 			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
 			o.allowed = map[place][]netip.Prefix{{"a", "wg0"}: {netip.MustParsePrefix("10.9.0.0/24")}}
+		}, Unreachable, "AllowedIPs"},
+		"a tunnel that says so": {ssh, func(o *observation) {
+			o.outcome, o.packets = unreachable, []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
+			o.allowed = map[place][]netip.Prefix{{"a", "wg0"}: nil}
 		}, Unreachable, "AllowedIPs"},
 		"a tunnel that should have carried it": {ssh, func(o *observation) {
 			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
@@ -200,7 +212,7 @@ func TestABlindProberKnowsNothing(t *testing.T) {
 	for name, seen := range map[string]func(*observation){
 		"drop":        func(o *observation) { o.rulings = []ruling{ruledBy("b", "drop", "drop")} },
 		"refusal":     func(o *observation) { o.outcome, o.rulings = refused, []ruling{ruledBy("b", "reject", "drop")} },
-		"unreachable": func(o *observation) { o.outcome = unreachable },
+		"unreachable": func(o *observation) { o.outcome = routeless },
 		"unchecked":   func(o *observation) { o.outcome, o.identity = answered, identity{text: "a service"} },
 	} {
 		for _, node := range []string{"a", "b"} {
@@ -234,7 +246,8 @@ func TestAJudgementWaitsForItsReason(t *testing.T) {
 		"an answer with its rule": {young(func(o *observation) {
 			o.outcome, o.identity, o.packets = answered, identity{checked: true, right: true}, []sighting{let}
 		}), true},
-		"a silence waits": {young(func(o *observation) { o.packets = []sighting{left, arrived} }), false},
+		"an error waits for where it came from": {young(func(o *observation) { o.outcome = unreachable }), false},
+		"a silence waits":                       {young(func(o *observation) { o.packets = []sighting{left, arrived} }), false},
 	} {
 		if j := judge(c.o); j.final != c.final {
 			t.Errorf("%s: final is %t (%s)", name, j.final, j.why)

@@ -38,7 +38,8 @@ const (
 	pending     outcome = iota
 	answered            // connected, or an answer came back
 	refused             // ECONNREFUSED: a reset, or an ICMP port unreachable
-	unreachable         // EHOSTUNREACH, ENETUNREACH, EACCES: an ICMP error, or none of our own routes
+	unreachable         // EHOSTUNREACH, ENETUNREACH, EACCES: an ICMP error came back
+	routeless           // the same at once, from the source's own kernel
 	forbidden           // EPERM: the source's own filter
 )
 

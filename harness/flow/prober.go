@@ -127,7 +127,7 @@ func (p *Prober) again(ctx context.Context, ls *listeners, flows []Flow, probes 
 	var which []int
 	for i, probe := range probes {
 		_, limited := limitOf(p.lab.Site(), probe.Flow)
-		if probe.Saw == Unknown && !limited {
+		if (probe.Saw == Unknown || probe.weak) && !limited {
 			which = append(which, i)
 		}
 	}
