@@ -75,10 +75,11 @@ func Settled(run Run, specs []Spec, now time.Time) []Spec {
 func Conclude(run Run, specs []Spec, now time.Time) Outcome {
 	o := Outcome{}
 	specs = Settled(run, specs, now)
-	judged := map[string]int{}
+	judged := JudgedFlows(specs)
+	for _, n := range judged {
+		o.Judged += n
+	}
 	for _, s := range specs {
-		judged[s.Suite] += s.Judged
-		o.Judged += s.Judged
 		o.count(s)
 	}
 	o.Stale = Apply(findingsOf(specs), run.Waivers, JudgedBy(specs), now)
@@ -106,6 +107,29 @@ func Conclude(run Run, specs []Spec, now time.Time) Outcome {
 	}
 	o.Word = o.Code.String()
 	return o
+}
+
+// JudgedFlows is how many flows each suite judged. One that several specs
+// judged counts once: what was looked at twice must not make up for what was
+// left out.
+func JudgedFlows(specs []Spec) map[string]int {
+	judged := map[string]int{}
+	known := map[[2]string]bool{}
+	for _, s := range specs {
+		other := s.Judged // flows that are no rows
+		for _, r := range s.Rows {
+			if r.Saw == unknown || r.Saw == "" {
+				continue
+			}
+			other--
+			if at := [2]string{s.Suite, r.Flow()}; !known[at] {
+				known[at] = true
+				judged[s.Suite]++
+			}
+		}
+		judged[s.Suite] += max(0, other)
+	}
+	return judged
 }
 
 func (o *Outcome) count(s Spec) {

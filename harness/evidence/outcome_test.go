@@ -100,3 +100,16 @@ func with2(r Row, saw string) Row {
 	r.Saw = saw
 	return r
 }
+
+func TestAFlowThatIsJudgedTwiceCountsOnce(t *testing.T) {
+	other := judgedRow()
+	other.Family = "ipv4"
+	specs := []Spec{
+		{Suite: "firewall", State: Held, Judged: 2, Rows: []Row{judgedRow(), other}},
+		{Suite: "firewall", State: Held, Judged: 3, Rows: []Row{judgedRow(), with2(other, "unknown")}},
+		{Suite: "tunnel", State: Held, Judged: 1, Rows: []Row{judgedRow()}},
+	}
+	if got := JudgedFlows(specs); got["firewall"] != 4 || got["tunnel"] != 1 {
+		t.Errorf("judged %v, want the two rows and the two flows that are none, and one", got)
+	}
+}

@@ -79,3 +79,16 @@ func seen(f evidence.Finding) string {
 // fingerprint is one in full, of which the first bytes tell enough; the record
 // keeps the rest.
 var fingerprint = regexp.MustCompile(`((?:[0-9A-Fa-f]{2}:){3}[0-9A-Fa-f]{2})(?::[0-9A-Fa-f]{2}){12,}`)
+
+// Shown are the findings whose flows the page names at once.
+func (g *Group) Shown() []evidence.Finding { return g.Findings[:g.cut()] }
+
+// Folded are the others.
+func (g *Group) Folded() []evidence.Finding { return g.Findings[g.cut():] }
+
+func (g *Group) cut() int {
+	if len(g.Findings) <= flowsShown+1 {
+		return len(g.Findings)
+	}
+	return flowsShown
+}

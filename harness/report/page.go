@@ -149,9 +149,11 @@ func (r Report) suites() []suite {
 			byName[s.Suite] = &suite{Name: s.Suite}
 		}
 		u := byName[s.Suite]
-		u.Judged += s.Judged
 		u.Specs = append(u.Specs, s)
 		u.add(s.State)
+	}
+	for name, n := range evidence.JudgedFlows(r.Specs) {
+		byName[name].Judged = n
 	}
 	all := make([]suite, 0, len(byName))
 	for _, u := range byName {
