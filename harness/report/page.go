@@ -101,11 +101,7 @@ func (v view) Tone() string {
 }
 
 // Untested are the specs that ended without an answer.
-func (v view) Untested() []evidence.Spec {
-	return slices.DeleteFunc(slices.Clone(v.Specs), func(s evidence.Spec) bool {
-		return s.State != evidence.CouldNotTest && s.State != evidence.Interrupted
-	})
-}
+func (v view) Untested() []blank { return untested(v.Report) }
 
 // Took is how long the run took.
 func (v view) Took() string { return took(v.took()) }

@@ -53,12 +53,9 @@ func waivedLines(out *strings.Builder, p paint, r Report) {
 }
 
 func untestedLines(out *strings.Builder, p paint, r Report) {
-	for _, s := range r.Specs {
-		switch s.State {
-		case evidence.CouldNotTest, evidence.Interrupted:
-			fmt.Fprintf(out, "%s\n", p.yellow("? "+string(s.State)+": "+s.Suite+": "+s.Name))
-			line(out, p, "because", s.Reason)
-		}
+	for _, u := range untested(r) {
+		fmt.Fprintf(out, "%s\n", p.yellow("? "+string(u.State)+": "+u.Title()))
+		line(out, p, "because", u.Reason)
 	}
 	for _, s := range skips(r) {
 		if s.Reason != evidence.FilteredOut {
@@ -87,6 +84,37 @@ func verdictLines(out *strings.Builder, p paint, r Report) {
 		counts = p.green(counts)
 	}
 	fmt.Fprintf(out, "%s\nreport  %s\n", counts, filepath.Join(r.Path(), HTML))
+}
+
+// blank is specs that ended without an answer, for one reason.
+type blank struct {
+	State  evidence.State
+	Reason string
+	Names  []string
+}
+
+// Title is the spec's name, or how many they are.
+func (b blank) Title() string {
+	if len(b.Names) == 1 {
+		return b.Names[0]
+	}
+	return count(len(b.Names), "spec")
+}
+
+func untested(r Report) []blank {
+	var all []blank
+	for _, s := range r.Specs {
+		if s.State != evidence.CouldNotTest && s.State != evidence.Interrupted {
+			continue
+		}
+		i := slices.IndexFunc(all, func(b blank) bool { return b.State == s.State && b.Reason == s.Reason })
+		if i < 0 {
+			all = append(all, blank{State: s.State, Reason: s.Reason})
+			i = len(all) - 1
+		}
+		all[i].Names = append(all[i].Names, s.Suite+": "+s.Name)
+	}
+	return all
 }
 
 // skip is why specs were skipped, and how many.
