@@ -83,14 +83,32 @@ func (p *Prober) Close(ctx context.Context) error {
 	})
 }
 
-func (p *Prober) each(do func(*station) error) error {
-	errs := make([]error, len(p.order))
+func (p *Prober) each(do func(*station) error) error { return p.eachOf(p.order, do) }
+
+func (p *Prober) eachOf(names []string, do func(*station) error) error {
+	errs := make([]error, len(names))
 	var wg sync.WaitGroup
-	for i, name := range p.order {
+	for i, name := range names {
 		wg.Go(func() { errs[i] = do(p.stations[name]) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// involved are the nodes whose state a probe of the flows depends on: their
+// ends, and the routers. All the others are watched too, but need no control.
+func (p *Prober) involved(flows []Flow) []string {
+	ends := map[string]bool{}
+	for _, f := range flows {
+		ends[f.From], ends[f.To] = true, true
+	}
+	var names []string
+	for _, m := range p.lab.Site().Nodes {
+		if ends[m.Name] || m.Role == topology.RoleRouter {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // Probe tries all flows, many at once, and gives a probe for each, in order.
@@ -99,7 +117,7 @@ func (p *Prober) each(do func(*station) error) error {
 func (p *Prober) Probe(ctx context.Context, flows ...Flow) ([]Probe, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.controls(ctx); err != nil {
+	if err := p.controls(ctx, p.involved(flows)); err != nil {
 		return nil, err
 	}
 	ls := newListeners()
@@ -163,7 +181,7 @@ func (p *Prober) waves(ctx context.Context, flows []Flow, do func(int)) error {
 		if len(six[from]) == 0 || err != nil {
 			continue
 		}
-		if err = p.forget(ctx); err == nil {
+		if err = p.forget(ctx, p.involved(flows)); err == nil {
 			p.run(ctx, six[from], do, share)
 		}
 	}
@@ -174,8 +192,8 @@ func (p *Prober) waves(ctx context.Context, flows []Flow, do func(int)) error {
 	return err
 }
 
-func (p *Prober) forget(ctx context.Context) error {
-	err := p.each(func(s *station) error {
+func (p *Prober) forget(ctx context.Context, names []string) error {
+	err := p.eachOf(names, func(s *station) error {
 		if s.sockets == nil {
 			return nil
 		}
@@ -206,8 +224,8 @@ func (p *Prober) run(ctx context.Context, which []int, do func(int), atOnce int)
 }
 
 // controls shows that each node is seen, and that it can send.
-func (p *Prober) controls(ctx context.Context) error {
-	err := p.each(func(s *station) error {
+func (p *Prober) controls(ctx context.Context, names []string) error {
+	err := p.eachOf(names, func(s *station) error {
 		if s.sockets == nil || s.starter == nil {
 			s.mu.Lock()
 			s.blind = "the driver can't open sockets there, so nothing can be seen"
@@ -218,9 +236,6 @@ func (p *Prober) controls(ctx context.Context) error {
 			return err
 		}
 		s.left.Store(false)
-		s.mu.Lock()
-		s.listed = false
-		s.mu.Unlock()
 		s.control(ctx)
 		if p.hasTunnel(s.name) {
 			return s.tunnels(ctx)
@@ -230,7 +245,7 @@ func (p *Prober) controls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.each(func(s *station) error {
+	return p.eachOf(names, func(s *station) error {
 		if s.sockets != nil {
 			p.callNeighbours(ctx, s)
 		}
@@ -479,14 +494,8 @@ func (p *Prober) locate(ctx context.Context, probes []Probe) error {
 	return nil
 }
 
-// list reads the node's rules and files once in each Probe.
+// list reads the node's rules and files as they are now.
 func (s *station) list(ctx context.Context) error {
-	s.mu.Lock()
-	done := s.listed
-	s.mu.Unlock()
-	if done {
-		return nil
-	}
 	result, err := s.node.Run(ctx, topology.Command{Argv: []string{"nft", "-a", "list", "ruleset"}})
 	if err != nil {
 		return fmt.Errorf("%s: list the rules: %w", s.name, err)
@@ -501,7 +510,7 @@ func (s *station) list(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rules, s.saved, s.listed = rules, saved, true
+	s.rules, s.saved = rules, saved
 	return nil
 }
 

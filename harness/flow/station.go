@@ -37,7 +37,6 @@ type station struct {
 	blind      string
 	saved      *filter.Saved
 	rules      filter.Ruleset
-	listed     bool
 	identities map[string]known
 	allowed    map[place][]netip.Prefix
 
