@@ -132,7 +132,7 @@ var badSites = []struct {
 		"site.yaml:34:12: waivers[0].flow[0]: node \"strangers\" is not defined; did you mean \"stranger\"?\n" +
 			"site.yaml:34:43: waivers[0].flow[0]: service \"bps\" is not defined; did you mean \"pbs\"?"},
 	{"a waiver of an unknown promise", []edit{{siteYAML, "promise: reach", "promise: offsite"}},
-		`site.yaml:33:14: waivers[0].promise: promise "offsite" is not known; known: reach, silent, limits, logins, leaves, persist`},
+		`site.yaml:33:14: waivers[0].promise: promise "offsite" is not known; known: reach, silent, limits, logins, leaves, persist, parity`},
 
 	// The nodes' files.
 	{"files of an unknown node", []edit{{"nodes/hom/etc/motd", "", "hello\n"}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 )
 
 // notifier is a service of Type=notify that runs until it is told to end.
@@ -17,5 +18,5 @@ func notifier() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	select {}
+	time.Sleep(time.Hour) // until it is killed; without cgo, select {} alone is a deadlock to the runtime
 }

@@ -117,7 +117,7 @@ func TestNotifyWaitsForReady(t *testing.T) {
 	self, err := os.Executable()
 	g.Expect(err).NotTo(HaveOccurred())
 	root := house(t, enabled(map[string]string{
-		"x.service": "[Service]\nType=notify\nEnvironment=UNIT_TEST_NOTIFY=1\nRuntimeDirectory=x\nRuntimeDirectoryMode=0700\nExecStart=" + self + "\nExecReload=/bin/kill -HUP $MAINPID\n",
+		"x.service": "[Service]\nType=notify\nEnvironment=UNIT_TEST_NOTIFY=1\nRuntimeDirectory=x\nRuntimeDirectoryMode=0700\nExecStart=" + self + "\nExecReload=/bin/sh -c 'kill -HUP $MAINPID'\n",
 		"y.service": "[Unit]\nAfter=x.service\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo after'\n",
 	}))
 	r := boots(t, root, Options{})
