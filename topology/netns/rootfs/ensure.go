@@ -336,7 +336,10 @@ func (m *maker) sourceSum(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return seen.SHA256, writeWhole(note, text)
+	// Only to save time; another process that clears the cache may take the
+	// unfinished note for what a crash left.
+	_ = writeWhole(note, text)
+	return seen.SHA256, nil
 }
 
 // sighting is a tarball as it was when it was hashed.
