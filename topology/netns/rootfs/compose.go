@@ -49,7 +49,8 @@ var borrowable = []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32
 // and that say nothing of this machine.
 var wanted = []string{
 	"alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "protocols", "services", "rpc",
-	"gai.conf", "login.defs", "pam.conf", "pam.d", "security", "shells", "iproute2", "ssl/openssl.cnf", "debian_version", "os-release",
+	"gai.conf", "login.defs", "pam.conf", "pam.d", "security", "shells", "iproute2", "ethertypes", "ssl/openssl.cnf", "ssl/certs",
+	"debian_version", "os-release",
 }
 
 // written are files that every Debian has and that must not be the machine's.
@@ -80,8 +81,9 @@ func (c composition) fingerprint() (string, error) {
 	return digest(parts...), err
 }
 
-// each visits what is copied, names relative to the machine's root. What this
-// user may not read is not there for a node either.
+// each visits what is copied, names relative to the machine's root. What is
+// not open to everybody on the machine stays there, although this user or a
+// group of theirs may read it: a secret would be such a file.
 func (c composition) each(visit func(name string, info fs.FileInfo) error) error {
 	for _, top := range wanted {
 		err := filepath.WalkDir(filepath.Join(c.machine, "etc", top), func(full string, d fs.DirEntry, err error) error {
@@ -94,6 +96,12 @@ func (c composition) each(visit func(name string, info fs.FileInfo) error) error
 			info, err := d.Info()
 			if err != nil {
 				return err
+			}
+			if info.Mode()&fs.ModeSymlink == 0 && info.Mode()&0o004 == 0 {
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
 			}
 			name, err := filepath.Rel(c.machine, full)
 			if err != nil {
@@ -120,7 +128,7 @@ func (c composition) fill(ctx context.Context, made, sum string, ids []IDMap) (m
 	err := unpack(ctx, made, r, ids)
 	r.CloseWithError(err)
 	packages := versions(c.machine)
-	return manifest{SHA256: sum, Packages: packages, Borrowed: borrowed, Weaker: c.weaker()}, err
+	return manifest{Release: release(c.machine), SHA256: sum, Packages: packages, Borrowed: borrowed, Weaker: c.weaker()}, err
 }
 
 func (c composition) pack(w io.Writer) error {
@@ -208,7 +216,8 @@ var programs = []struct{ name, brings string }{
 func (c composition) weaker() []string {
 	out := []string{
 		"the nodes' programs are this machine's (" + strings.TrimSpace(release(c.machine)) + "), not those of Debian 13",
-		"nodes have one user id: what changes to another user, such as sshd's privilege separation, is not tested",
+		"nodes have one user id: what changes to another user cannot run, such as sshd's privilege separation and PBS's user backup",
+		"every file of a node belongs to that one user: the site's modes are kept, its owners are not",
 	}
 	for _, p := range programs {
 		if !c.has(p.name) {

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,24 @@ func TestAComposedRootHasNothingOfThisMachineButItsPrograms(t *testing.T) {
 	if _, here := os.Stat("/etc/nsswitch.conf"); here == nil {
 		g.Expect(err).NotTo(HaveOccurred())
 	}
+}
+
+func TestWhatIsNotOpenToEverybodyStaysOnTheMachine(t *testing.T) {
+	g := NewWithT(t)
+	machine := t.TempDir()
+	g.Expect(os.MkdirAll(filepath.Join(machine, "etc/security/private"), 0o755)).To(Succeed())
+	for name, mode := range map[string]os.FileMode{"limits.conf": 0o644, "opasswd": 0o640, "private/key": 0o644} {
+		full := filepath.Join(machine, "etc/security", name)
+		g.Expect(os.WriteFile(full, []byte("x"), mode)).To(Succeed())
+		g.Expect(os.Chmod(full, mode)).To(Succeed())
+	}
+	g.Expect(os.Chmod(filepath.Join(machine, "etc/security/private"), 0o750)).To(Succeed())
+	var copied []string
+	g.Expect(composition{machine: machine}.each(func(name string, _ fs.FileInfo) error {
+		copied = append(copied, name)
+		return nil
+	})).To(Succeed())
+	g.Expect(copied).To(Equal([]string{"etc/security", "etc/security/limits.conf"}))
 }
 
 func TestWhatAMachineLacksIsSaid(t *testing.T) {

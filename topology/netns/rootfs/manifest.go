@@ -70,7 +70,9 @@ func (m manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	m.Release = release(dir + "/root")
+	if m.Release == "" {
+		m.Release = release(dir + "/root")
+	}
 	if m.Packages == nil {
 		m.Packages = versions(dir + "/root")
 	}
@@ -177,6 +179,7 @@ func versions(root string) map[string]string {
 	}
 	defer f.Close()
 	var name string
+	var installed bool // not merely its configuration left behind
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -184,7 +187,9 @@ func versions(root string) map[string]string {
 		switch {
 		case key == "Package":
 			name = value
-		case key == "Version" && slices.Contains(tools, name):
+		case key == "Status":
+			installed = strings.HasSuffix(value, " installed")
+		case key == "Version" && installed && slices.Contains(tools, name):
 			found[name] = value
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Options says how a root is had. IDs or Enter must be set: both say who the
@@ -18,7 +19,8 @@ type Options struct {
 	Source string
 	// Mirror is where mmdebstrap fetches packages; "" is its own choice.
 	Mirror string
-	// IDs maps the node's user and group ids to the machine's. Root only.
+	// IDs maps the node's user and group ids to the machine's. Root only, but
+	// for a map of one id: with it every file belongs to the caller.
 	IDs []IDMap
 	// Enter runs [Program] inside a user namespace that maps the nodes' ids.
 	// It is how a user without privileges writes files of other ids.
@@ -60,6 +62,9 @@ func (r Root) String() string {
 	if len(digest) > 12 {
 		digest = digest[:12]
 	}
+	if len(r.Borrowed) > 0 {
+		return fmt.Sprintf("composed of this machine's %s (%s)", strings.Join(r.Borrowed, ", "), r.Release)
+	}
 	if r.Source != "" {
 		return fmt.Sprintf("%s, sha256:%s, from %s", r.Release, digest, r.Source)
 	}
@@ -85,6 +90,9 @@ func outside(ids []IDMap, inside int) (int, error) {
 	if len(ids) == 0 {
 		return inside, nil
 	}
+	if single(ids) {
+		return int(ids[0].Outside), nil
+	}
 	for _, m := range ids {
 		if n := inside - int(m.Inside); n >= 0 && n < int(m.Count) {
 			return int(m.Outside) + n, nil
@@ -92,6 +100,10 @@ func outside(ids []IDMap, inside int) (int, error) {
 	}
 	return 0, fmt.Errorf("id %d is outside the ids that a node has", inside)
 }
+
+// single tells whether there is one id only: files are born with it, so they
+// are given to nobody, and the caller's group may have any number.
+func single(ids []IDMap) bool { return len(ids) == 1 && ids[0].Count == 1 }
 
 // inside is the reverse of outside; an id that no map knows is the machine's
 // own and becomes root, as does the kernel's overflow id.

@@ -69,12 +69,12 @@ func prepare(root *os.Root, ids []IDMap) error {
 		}
 	}
 	for _, name := range mountPoints {
-		if err := root.Lchown(name, owner, owner); err != nil {
+		if err := own(root, ids, name, owner, owner); err != nil {
 			return fmt.Errorf("own %s: %w", name, err)
 		}
 	}
 	for _, name := range emptied {
-		if err := empty(root, name, owner); err != nil {
+		if err := empty(root, ids, name, owner); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func prepare(root *os.Root, ids []IDMap) error {
 }
 
 // empty makes name an empty file, whatever it was: resolv.conf is often a link.
-func empty(root *os.Root, name string, owner int) error {
+func empty(root *os.Root, ids []IDMap, name string, owner int) error {
 	if err := root.RemoveAll(name); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
@@ -92,7 +92,7 @@ func empty(root *os.Root, name string, owner int) error {
 	if err := root.WriteFile(name, nil, 0o644); err != nil {
 		return fmt.Errorf("empty %s: %w", name, err)
 	}
-	if err := root.Lchown(name, owner, owner); err != nil {
+	if err := own(root, ids, name, owner, owner); err != nil {
 		return fmt.Errorf("own %s: %w", name, err)
 	}
 	return nil

@@ -98,7 +98,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 		if err := u.root.Symlink(h.Linkname, h.Name); err != nil {
 			return err
 		}
-		return u.root.Lchown(h.Name, uid, gid)
+		return u.own(h.Name, uid, gid)
 	case tar.TypeLink:
 		target := strings.TrimPrefix(path.Clean("/"+h.Linkname), "/")
 		if dropped(target) {
@@ -114,7 +114,7 @@ func (u *unpacker) folder(h *tar.Header) error {
 		return err
 	}
 	u.folders = append(u.folders, h)
-	return u.root.Lchown(h.Name, h.Uid, h.Gid)
+	return u.own(h.Name, h.Uid, h.Gid)
 }
 
 // parents makes a folder and those above it that no entry has made yet; they
@@ -133,7 +133,7 @@ func (u *unpacker) parents(name string) error {
 	if err != nil {
 		return err
 	}
-	return u.root.Lchown(name, id, id)
+	return u.own(name, id, id)
 }
 
 func (u *unpacker) file(h *tar.Header, content io.Reader) error {
@@ -146,7 +146,7 @@ func (u *unpacker) file(h *tar.Header, content io.Reader) error {
 		return err
 	}
 	// The owner first: changing it clears the setuid bit.
-	if err := f.Chown(h.Uid, h.Gid); err != nil {
+	if err := u.own(h.Name, h.Uid, h.Gid); err != nil {
 		f.Close()
 		return err
 	}
@@ -158,6 +158,15 @@ func (u *unpacker) file(h *tar.Header, content io.Reader) error {
 		return err
 	}
 	return u.root.Chtimes(h.Name, time.Time{}, h.ModTime)
+}
+
+func (u *unpacker) own(name string, uid, gid int) error { return own(u.root, u.ids, name, uid, gid) }
+
+func own(root *os.Root, ids []IDMap, name string, uid, gid int) error {
+	if single(ids) {
+		return nil
+	}
+	return root.Lchown(name, uid, gid)
 }
 
 func (u *unpacker) finishFolders() error {
