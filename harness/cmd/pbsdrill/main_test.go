@@ -15,6 +15,9 @@ func TestMain(m *testing.M) {
 	if role, ok := roles[os.Args[0]]; ok {
 		os.Exit(role(os.Args[1:]))
 	}
+	if os.Getenv(playMain) != "" {
+		main()
+	}
 	if how := os.Getenv(fakeGinkgo); how != "" {
 		os.Exit(playGinkgo(how, os.Args[1:]))
 	}
