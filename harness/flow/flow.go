@@ -65,7 +65,7 @@ type Probe struct {
 	Took     time.Duration `json:"took"`
 
 	discovery bool   // it stopped for want of a neighbour's address
-	weak      bool   // true unless a trace got lost
+	weak      bool   // its trace is missing
 	packets   []kept // for a capture file
 }
 

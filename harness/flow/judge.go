@@ -33,7 +33,7 @@ type judgement struct {
 	final bool
 
 	discovery bool // it stopped for want of a neighbour's address
-	weak      bool // true unless a trace got lost: worth asking again
+	weak      bool // its trace is missing: worth asking again
 }
 
 func unknown(format string, args ...any) judgement {
@@ -95,7 +95,8 @@ func weighAnswer(o observation) judgement {
 		j.rule = &a.rule
 	}
 	// The rule that let it in may still be on its way here.
-	j.final = o.saw(o.flow.To, false, delivered) || o.age > traceGrace
+	traced := o.saw(o.flow.To, false, delivered)
+	j.final, j.weak = traced || o.age > traceGrace, !traced
 	return j
 }
 
