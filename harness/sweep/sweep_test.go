@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -165,5 +166,20 @@ func TestBooted(t *testing.T) {
 	at, err := Booted("/proc/stat")
 	if err != nil || at.After(time.Now()) || at.Year() < 2020 {
 		t.Errorf("%v, %v", at, err)
+	}
+}
+
+func TestOnlySuitesOfEndedProcessesAreFound(t *testing.T) {
+	suites := t.TempDir()
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{BinaryName(os.Getpid()), BinaryName(ended.Process.Pid), "firewall.test", "pbsdrill-x.test", "pbsdrill--1.test"} {
+		put(t, filepath.Join(suites, "firewall", name), "")
+	}
+	all := found(t, Binaries{suites})
+	if len(all) != 1 || filepath.Base(all[0].What) != BinaryName(ended.Process.Pid) {
+		t.Errorf("%v", all)
 	}
 }

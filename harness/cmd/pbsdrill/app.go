@@ -18,8 +18,11 @@ import (
 // app is what all commands share.
 type app struct {
 	streams
-	json   bool
-	ginkgo string // the ginkgo to run; "" is the module's own
+	json bool
+	// Tests replace what takes long to build: the ginkgo to run, "" being the
+	// module's own, and the building of a suite's folder into a file.
+	ginkgo     string
+	buildSuite func(ctx context.Context, m module, suite, file string) error
 }
 
 // run is the whole program but for the exit.

@@ -61,7 +61,7 @@ func unexplained(run evidence.Run, specs []evidence.Spec, code int, interrupted 
 		run.Ended = time.Now()
 	}
 	if evidence.Conclude(run, specs, run.Ended).Code == evidence.CodeHeld || len(specs) == 0 {
-		return []string{fmt.Sprintf("ginkgo ended with %d, and no record says why", code)}
+		return []string{"the suites could not be built or started, or ended without a word"}
 	}
 	return nil
 }

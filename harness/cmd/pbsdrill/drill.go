@@ -20,20 +20,22 @@ import (
 
 // drill is one run of the suites on one site.
 type drill struct {
-	site    *topology.Site
-	suites  []string // names, without suites/
-	given   bool     // the suites were chosen
-	filter  string
-	seed    uint64
-	procs   int // zero: as many as there are processors
-	limit   time.Duration
-	dir     string // the run's folder
-	junit   string // "" or where a copy of junit.xml goes
-	driver  string
-	dry     bool
-	verbose bool
-	module  module
-	ginkgo  string
+	site   *topology.Site
+	suites []string // names, without suites/
+	// binaries are the built suites, in the order of suites
+	binaries []string
+	given    bool // the suites were chosen
+	filter   string
+	seed     uint64
+	procs    int // zero: as many as there are processors
+	limit    time.Duration
+	dir      string // the run's folder
+	junit    string // "" or where a copy of junit.xml goes
+	driver   string
+	dry      bool
+	verbose  bool
+	module   module
+	ginkgo   string
 }
 
 // drivers are those that this release has.
@@ -132,9 +134,7 @@ func (d drill) arguments(own ...string) []string {
 		argv = append(argv, "--label-filter="+d.filter)
 	}
 	argv = append(argv, own...)
-	for _, s := range d.suites {
-		argv = append(argv, "./suites/"+s)
-	}
+	argv = append(argv, d.binaries...)
 	argv = append(argv, "--", "--site="+d.site.Dir, fmt.Sprintf("--seed=%d", d.seed))
 	if d.dir != "" {
 		argv = append(argv, "--run-dir="+d.dir)
@@ -183,6 +183,13 @@ func (a *app) drill(ctx context.Context, d drill) error {
 	}
 	p := a.progress("building the suites", d.limit)
 	defer p.end()
+	remove, err := a.build(ctx, &d)
+	defer remove()
+	if err != nil {
+		fmt.Fprintln(output, err)
+		p.end()
+		return a.conclude(ctx, d, store, 1, output)
+	}
 	parallel := "-p"
 	if d.procs > 0 {
 		parallel = fmt.Sprintf("--procs=%d", d.procs)

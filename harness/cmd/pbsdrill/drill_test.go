@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/pbsdrill/pbsdrill/harness/evidence"
 	"github.com/pbsdrill/pbsdrill/harness/report"
+	"github.com/pbsdrill/pbsdrill/harness/sweep"
 )
 
 // fakeGinkgo makes this test binary a ginkgo that runs one spec; its value is
@@ -72,6 +74,9 @@ func playGinkgo(how string, args []string) int {
 	return code
 }
 
+// buildsNothing stands for a build that worked.
+func buildsNothing(context.Context, module, string, string) error { return nil }
+
 // drilling runs a drill with a ginkgo that ends like that.
 func drilling(ctx context.Context, t *testing.T, how string, args ...string) (result, string) {
 	t.Helper()
@@ -81,7 +86,7 @@ func drilling(ctx context.Context, t *testing.T, how string, args ...string) (re
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	a := &app{ginkgo: self}
+	a := &app{ginkgo: self, buildSuite: buildsNothing}
 	return a.try(ctx, append([]string{"drill", "testdata/house", "--run-dir=" + dir}, args...)...), dir
 }
 
@@ -111,6 +116,17 @@ func TestADrillEndsWithTheCodeOfItsOutcome(t *testing.T) {
 	}
 }
 
+func TestASuiteThatDoesNotBuildIsNoVerdict(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	a := &app{ginkgo: "/bin/false", buildSuite: func(context.Context, module, string, string) error {
+		return errors.New("firewall_test.go:1: expected package")
+	}}
+	r := a.try(t.Context(), "drill", "testdata/house", "--run-dir="+dir)
+	if r.code != CouldNotTest || !strings.Contains(r.err, "expected package") || !strings.HasSuffix(r.out, "exit 3: could not test\n") {
+		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
+	}
+}
+
 func TestADrillAsJSON(t *testing.T) {
 	junit := filepath.Join(t.TempDir(), "folder", "junit.xml")
 	r, dir := drilling(t.Context(), t, "failed", "--json", "--junit="+junit)
@@ -137,7 +153,7 @@ func TestGinkgoIsToldWhatWasAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"run", "--label-filter=firewall && !slow", "--procs=2", "./suites/firewall", "--site=" + site, "--run-dir=" + dir} {
+	for _, want := range []string{"run", "--label-filter=firewall && !slow", "--procs=2", "./suites/firewall/" + sweep.BinaryName(os.Getpid()), "--site=" + site, "--run-dir=" + dir} {
 		if !slices.Contains(args, want) {
 			t.Errorf("%s is missing in %q", want, args)
 		}
@@ -171,7 +187,7 @@ func TestCtrlCUndoesAndReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := (&app{ginkgo: self}).try(ctx, "drill", "testdata/house", "--run-dir="+dir)
+	r := (&app{ginkgo: self, buildSuite: buildsNothing}).try(ctx, "drill", "testdata/house", "--run-dir="+dir)
 	if r.code != Interrupted || !strings.HasSuffix(r.out, "exit 130: interrupted\n") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
 	}

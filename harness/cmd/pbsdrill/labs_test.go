@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -169,6 +170,26 @@ var _ = Describe("a lab that stays", Ordered, func() {
 		Expect(labs.Dir).NotTo(BeADirectory())
 		Expect(marked(all[0].Mark)).To(BeEmpty())
 	}, NodeTimeout(time.Minute))
+})
+
+var _ = Describe("two drills of one clone at once", func() {
+	It("do not take each other's suites away", func(ctx SpecContext) {
+		var ended [2]error
+		var said [2][]byte
+		var both sync.WaitGroup
+		for i := range ended {
+			c := started(ctx, "drill", house, "firewall", "--dry-run", "--json")
+			both.Go(func() { said[i], ended[i] = c.Output() })
+		}
+		both.Wait()
+		for i := range ended {
+			Expect(ended[i]).NotTo(HaveOccurred())
+			var specs []listedSpec
+			Expect(json.Unmarshal(said[i], &specs)).To(Succeed())
+			Expect(specs).NotTo(BeEmpty())
+		}
+		Expect(filepath.Glob("../../../suites/*/pbsdrill-*.test")).To(BeEmpty())
+	}, NodeTimeout(3*time.Minute))
 })
 
 var _ = Describe("killed labs", func() {

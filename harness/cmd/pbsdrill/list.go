@@ -60,6 +60,11 @@ func (a *app) list(ctx context.Context, d drill) ([]listedSpec, error) {
 	d.dir = filepath.Join(dir, "run")
 	p := a.progress("building the suites", d.limit)
 	defer p.end()
+	remove, err := a.build(ctx, &d)
+	defer remove()
+	if err != nil {
+		return nil, failure{CouldNotTest, err}
+	}
 	output := &tail{max: kept}
 	argv := d.arguments("--dry-run", "--no-color", "--json-report=list.json", "--output-dir="+dir)
 	run, err := startGuarded(d.module.dir, argv, environment, output)

@@ -98,7 +98,7 @@ func sweepPlaces() ([]sweep.Place, error) {
 	}
 	// outside of a clone there are no runs to look at
 	if m, err := findModule(""); err == nil {
-		places = append(places, sweep.Runs{Dir: filepath.Join(m.dir, "runs"), Since: booted})
+		places = append(places, sweep.Binaries{Suites: filepath.Join(m.dir, "suites")}, sweep.Runs{Dir: filepath.Join(m.dir, "runs"), Since: booted})
 	}
 	return places, nil
 }
