@@ -21,7 +21,8 @@ func Examine(ctx context.Context, m Machine) Report {
 	r := Report{CanRun: true}
 	tried := m.Try(ctx, m.leaveOut())
 	r.add(m.userNamespaces(tried))
-	r.add(m.ids(tried))
+	ids := m.ids(tried)
+	r.add(ids)
 	r.add(m.overlay(tried))
 	r.add(m.proc(tried))
 	r.add(m.links(tried))
@@ -29,8 +30,12 @@ func Examine(ctx context.Context, m Machine) Report {
 	r.add(m.tun(tried))
 	r.add(m.wireGuard(tried))
 	r.add(m.netem(tried))
-	r.add(m.root())
-	r.add(m.rootMaker())
+	if ids.State == OK {
+		r.add(m.root())
+		r.add(m.rootMaker())
+	} else {
+		r.add(m.ownPrograms())
+	}
 	r.add(m.goTool(ctx))
 	r.add(m.disk())
 	return r
@@ -97,14 +102,15 @@ func (m Machine) ids(t Trials) Line {
 	_, noUIDs := m.Look("newuidmap")
 	_, noGIDs := m.Look("newgidmap")
 	l.Saw = fmt.Sprintf("%s for uids, %s for gids", uids, gids)
-	l.Weakens = "nodes have no users of their own, so no lab can run"
+	l.Weakens = "nodes run this machine's own programs instead of Debian 13's, and have no user but root"
 	switch {
 	case noUIDs != nil || noGIDs != nil:
-		l.State, l.Saw, l.Mend = Missing, "newuidmap or newgidmap is not installed", m.sudo("apt-get install uidmap")
+		l.State, l.Saw, l.Mend = Weaker, "newuidmap or newgidmap is not installed", m.sudo("apt-get install uidmap")
 	case uids.Count < enough || gids.Count < enough:
-		l.State, l.Mend = Missing, m.sudo("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+m.User)
+		l.State, l.Mend = Weaker, m.sudo("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+m.User)
 	case t.Namespaces.worked() && !t.Ids.worked():
 		l.State, l.Saw, l.Mend = Missing, t.Ids.Error, m.sudo("apt-get install --reinstall uidmap")
+		l.Weakens = "no lab can run: the range is there and cannot be used"
 	default:
 		l.Weakens = ""
 	}
@@ -248,6 +254,32 @@ func (m Machine) rootMaker() Line {
 		l.State, l.Weakens = Weaker, "the root that is cached can be used, and no other can be made"
 	}
 	l.Mend = m.sudo("apt-get install " + strings.Join(missing, " "))
+	return l
+}
+
+// borrowed are the programs that a lab's nodes need of the machine where no
+// root of their own can be made, and the packages that bring them.
+var borrowed = []struct{ program, pkg string }{
+	{"nft", "nftables"}, {"iptables-restore", "iptables"}, {"wg-quick", "wireguard-tools"}, {"ip", "iproute2"}, {"ping", "iputils-ping"}, {"sshd", "openssh-server"},
+}
+
+// ownPrograms is for a lab that runs on this machine's own programs. They are
+// looked for where a node has them in its PATH.
+func (m Machine) ownPrograms() Line {
+	l := Line{Name: "own programs", State: OK, Saw: "nft, iptables, WireGuard's tools, sshd"}
+	var missing, packages []string
+	for _, b := range borrowed {
+		if m.has("/usr/sbin/"+b.program) || m.has("/usr/bin/"+b.program) || m.has("/sbin/"+b.program) || m.has("/bin/"+b.program) {
+			continue
+		}
+		missing, packages = append(missing, b.program), append(packages, b.pkg)
+	}
+	if len(missing) > 0 {
+		l.State, l.Saw = Weaker, "not installed: "+strings.Join(missing, ", ")
+		l.Weakens = "what a site does with them cannot be tested"
+		// not these packages: openssh-server would listen, and iptables' friends remove Debian's ufw
+		l.Mend = "better than installing " + strings.Join(packages, ", ") + " here: a range of sub-ids, see above"
+	}
 	return l
 }
 

@@ -66,9 +66,9 @@ func TestWhatIsMissingIsNamedWithTheCommandThatMendsIt(t *testing.T) {
 			m.with("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
 		}, "overlay", Missing, "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
 		"a container":   {func(m *Machine, all *Trials) { *all = none }, "user namespaces", Missing, "ask whoever runs this machine"},
-		"no range":      {func(m *Machine, _ *Trials) { m.with("etc/subuid", "bert:100000:65536\n") }, "sub-ids", Missing, "sudo usermod --add-subuids 100000-165535"},
-		"a short range": {func(m *Machine, _ *Trials) { m.with("etc/subgid", "anna:100000:1000\n") }, "sub-ids", Missing, "sudo usermod"},
-		"no newuidmap":  {func(m *Machine, _ *Trials) { m.Look = missing("newuidmap") }, "sub-ids", Missing, "sudo apt-get install uidmap"},
+		"no range":      {func(m *Machine, _ *Trials) { m.with("etc/subuid", "bert:100000:65536\n") }, "sub-ids", Weaker, "sudo usermod --add-subuids 100000-165535"},
+		"a short range": {func(m *Machine, _ *Trials) { m.with("etc/subgid", "anna:100000:1000\n") }, "sub-ids", Weaker, "sudo usermod"},
+		"no newuidmap":  {func(m *Machine, _ *Trials) { m.Look = missing("newuidmap") }, "sub-ids", Weaker, "sudo apt-get install uidmap"},
 		"closed tun": {func(m *Machine, all *Trials) {
 			all.Tun, all.WireGuard = refused, refused
 			m.Root.(fstest.MapFS)["dev/net/tun"].Mode = 0o600
