@@ -1,4 +1,4 @@
-package flow_test
+package trial_test
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 )
 
 // The specs need namespaces, so they run under the ginkgo command only.
-func TestProber(t *testing.T) {
+func TestTrial(t *testing.T) {
 	underGinkgo := false
 	flag.Visit(func(f *flag.Flag) { underGinkgo = underGinkgo || f.Name == "ginkgo.seed" })
 	if !underGinkgo {
@@ -29,7 +29,7 @@ func TestProber(t *testing.T) {
 	}
 	RegisterFailHandler(Fail)
 	EnforceDefaultTimeoutsWhenUsingContexts()
-	RunSpecs(t, "flow")
+	RunSpecs(t, "probes on trial")
 }
 
 // asker --- lan --- router --- attic --- target
