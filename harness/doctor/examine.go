@@ -107,7 +107,7 @@ func (m Machine) ids(t Trials) Line {
 	case noUIDs != nil || noGIDs != nil:
 		l.State, l.Saw, l.Mend = Weaker, "newuidmap or newgidmap is not installed", m.sudo("apt-get install uidmap")
 	case uids.Count < enough || gids.Count < enough:
-		l.State, l.Mend = Weaker, m.sudo("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+m.User)
+		l.State, l.Mend = Weaker, m.sudo(m.usermod())
 	case t.Namespaces.worked() && !t.Ids.worked():
 		l.State, l.Saw, l.Mend = Missing, t.Ids.Error, m.sudo("apt-get install --reinstall uidmap")
 		l.Weakens = "no lab can run: the range is there and cannot be used"
@@ -115,6 +115,13 @@ func (m Machine) ids(t Trials) Line {
 		l.Weakens = ""
 	}
 	return l
+}
+
+// usermod is the command that gives the user a range that nobody has.
+func (m Machine) usermod() string {
+	first := behind(m.read("/etc/subuid"), m.read("/etc/subgid"))
+	ids := fmt.Sprintf("%d-%d", first, first+enough)
+	return fmt.Sprintf("usermod --add-subuids %s --add-subgids %s %s", ids, ids, m.User)
 }
 
 func (m Machine) overlay(t Trials) Line {

@@ -66,7 +66,7 @@ func TestWhatIsMissingIsNamedWithTheCommandThatMendsIt(t *testing.T) {
 			m.with("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
 		}, "overlay", Missing, "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
 		"a container":   {func(m *Machine, all *Trials) { *all = none }, "user namespaces", Missing, "ask whoever runs this machine"},
-		"no range":      {func(m *Machine, _ *Trials) { m.with("etc/subuid", "bert:100000:65536\n") }, "sub-ids", Weaker, "sudo usermod --add-subuids 100000-165535"},
+		"no range":      {func(m *Machine, _ *Trials) { m.with("etc/subuid", "bert:100000:65536\n") }, "sub-ids", Weaker, "sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 anna"},
 		"a short range": {func(m *Machine, _ *Trials) { m.with("etc/subgid", "anna:100000:1000\n") }, "sub-ids", Weaker, "sudo usermod"},
 		"no newuidmap":  {func(m *Machine, _ *Trials) { m.Look = missing("newuidmap") }, "sub-ids", Weaker, "sudo apt-get install uidmap"},
 		"closed tun": {func(m *Machine, all *Trials) {
@@ -161,6 +161,7 @@ func FuzzSubordinate(f *testing.F) {
 	f.Add("anna:100000:65536\nanna:1:2\n# x\n::\n", "anna", 1000)
 	f.Add("1000:5:70000", "anna", 1000)
 	f.Fuzz(func(t *testing.T, text, user string, uid int) {
+		behind(text)
 		if r := subordinate(text, user, uid); r.Count > 0 && !strings.Contains(text, ":") {
 			t.Errorf("%v out of nothing", r)
 		}

@@ -39,3 +39,23 @@ func (r Range) String() string {
 	}
 	return fmt.Sprintf("%d ids from %d", r.Count, r.First)
 }
+
+// behind is the first id behind every range that the texts give to anybody: a
+// range that two users share would let each into the other's files.
+func behind(texts ...string) uint32 {
+	free := uint32(100000) // where useradd begins
+	for _, text := range texts {
+		for _, line := range strings.Split(text, "\n") {
+			field := strings.Split(strings.TrimSpace(line), ":")
+			if len(field) != 3 {
+				continue
+			}
+			first, err1 := strconv.ParseUint(field[1], 10, 32)
+			count, err2 := strconv.ParseUint(field[2], 10, 32)
+			if end := first + count; err1 == nil && err2 == nil && end > uint64(free) && end < 1<<32-2*enough {
+				free = uint32(end)
+			}
+		}
+	}
+	return free
+}
