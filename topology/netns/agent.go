@@ -37,8 +37,9 @@ type agent struct {
 	boot     bootState
 }
 
-// serveNode makes this process the node that argv[1] names, and answers
-// requests until the lab's owner has gone.
+// serveNode makes this process the node that argv[1] names, with the borrowed
+// folders of the arguments after it, and answers requests until the lab's owner
+// has gone.
 func serveNode() error {
 	control, err := wire.FromFile(os.NewFile(controlFD, "control"))
 	if err != nil {
@@ -46,7 +47,11 @@ func serveNode() error {
 	}
 	a := &agent{name: os.Args[1], children: child.NewReaper()}
 	unix.Umask(0o022)
-	if err := nodeMounts(filepath.Join(labNodes, a.name)); err != nil {
+	loans, err := parseLoans(os.Args[2:])
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.name, err)
+	}
+	if err := nodeMounts(filepath.Join(labNodes, a.name), loans); err != nil {
 		return fmt.Errorf("%s: %w", a.name, err)
 	}
 	if err := unix.Sethostname([]byte(a.name)); err != nil {
@@ -72,7 +77,7 @@ func serveNode() error {
 }
 
 // nodeMounts makes the node's own file system tree and leaves the lab's.
-func nodeMounts(disk string) error {
+func nodeMounts(disk string, loans []loan) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -80,6 +85,11 @@ func nodeMounts(disk string) error {
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work,userxattr", labRoot, disk, disk)
 	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
 		return fmt.Errorf("mount the node's disk: %w", err)
+	}
+	for _, l := range loans {
+		if err := l.mount(disk, root); err != nil {
+			return err
+		}
 	}
 	for _, m := range []struct {
 		source, target, kind, data string

@@ -28,6 +28,11 @@ type bootState struct {
 	nat    configureRequest
 }
 
+// bootRequest starts what a node's files enable.
+type bootRequest struct {
+	Single bool `json:"single"` // there is one id: units cannot change to another
+}
+
 // bootReply tells what the boot left out.
 type bootReply struct {
 	Notes []string `json:"notes"`
@@ -35,11 +40,15 @@ type bootReply struct {
 
 // bootUnits starts what the node's files enable.
 func (a *agent) bootUnits(r *wire.Request) error {
+	var q bootRequest
+	if err := r.Decode(&q); err != nil {
+		return err
+	}
 	set, err := unit.Load(os.DirFS("/"), a.name)
 	if err != nil {
 		return err
 	}
-	runner := unit.NewRunner(set, unit.Options{Starter: unitStarter{a.children}, Env: nodeEnv, Limit: startLimit})
+	runner := unit.NewRunner(set, unit.Options{Starter: unitStarter{a.children, q.Single}, Env: nodeEnv, Limit: startLimit, Single: q.Single})
 	a.boot.mu.Lock()
 	a.boot.runner = runner
 	nat := a.boot.nat
@@ -102,7 +111,10 @@ func (a *agent) journal(r *wire.Request) error {
 }
 
 // unitStarter starts a unit's programs as children of the node's PID 1.
-type unitStarter struct{ children *child.Reaper }
+type unitStarter struct {
+	children *child.Reaper
+	single   bool // setgroups(2) is forbidden where there is one id
+}
 
 func (s unitStarter) Start(_ context.Context, e unit.Exec) (unit.Process, error) {
 	null, err := os.Open(os.DevNull)
@@ -116,7 +128,7 @@ func (s unitStarter) Start(_ context.Context, e unit.Exec) (unit.Process, error)
 	out := e.Output.Fd()
 	pid, exited, err := s.children.Start(child.Spec{
 		Path: e.Path, Argv: e.Argv, Dir: e.Dir, Env: e.Env, Files: []uintptr{null.Fd(), out, out},
-		Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: e.UID, Gid: e.GID, Groups: e.Groups}},
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: e.UID, Gid: e.GID, Groups: e.Groups, NoSetGroups: s.single}},
 	})
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 // gatherFacts says how the lab runs, for the report.
 func (l *Lab) gatherFacts(ctx context.Context, root rootfs.Root) (topology.Facts, error) {
-	f := topology.Facts{Driver: "netns", Boot: "interpreted", RootFS: root.String(), Tools: root.Packages}
+	f := topology.Facts{Driver: "netns", Boot: "interpreted", RootFS: root.String(), Tools: root.Packages, Weaker: l.weaker(root)}
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		f.Kernel = strings.TrimSpace(string(release))
 	}

@@ -70,19 +70,31 @@ func (a *agent) remove(r *wire.Request) error {
 	return r.Reply(nil)
 }
 
-// unpack lays the site's files over the node's root. They come as a tar stream
-// whose owners are names of the node's own /etc/passwd and /etc/group.
+// unpackRequest comes with a tar stream whose owners are names of the node's
+// own /etc/passwd and /etc/group.
+type unpackRequest struct {
+	Single bool `json:"single"` // there is one id: owners are not kept
+}
+
+// owners turns the names of a node's users and groups into ids. Nil ones keep
+// whatever owner a file was born with.
+type owners struct{ users, groups map[string]int }
+
+// unpack lays the site's files over the node's root.
 func (a *agent) unpack(r *wire.Request) error {
+	var q unpackRequest
+	if err := r.Decode(&q); err != nil {
+		return err
+	}
 	if len(r.Files) != 1 {
 		return fmt.Errorf("unpack: %d streams instead of 1", len(r.Files))
 	}
-	users, err := nameIDs("/etc/passwd")
-	if err != nil {
-		return err
-	}
-	groups, err := nameIDs("/etc/group")
-	if err != nil {
-		return err
+	var names *owners
+	if !q.Single {
+		var err error
+		if names, err = nodeOwners(); err != nil {
+			return err
+		}
 	}
 	in := tar.NewReader(bufio.NewReaderSize(r.Files[0], 64<<10))
 	for {
@@ -93,7 +105,7 @@ func (a *agent) unpack(r *wire.Request) error {
 		if err != nil {
 			return fmt.Errorf("unpack: %w", err)
 		}
-		if err := place(h, in, users, groups); err != nil {
+		if err := place(h, in, names); err != nil {
 			return fmt.Errorf("unpack %s: %w", h.Name, err)
 		}
 	}
@@ -101,15 +113,7 @@ func (a *agent) unpack(r *wire.Request) error {
 
 // place puts one entry where it belongs. The stream comes from the loader,
 // which has refused everything that is neither file, folder nor link.
-func place(h *tar.Header, content io.Reader, users, groups map[string]int) error {
-	uid, ok := users[h.Uname]
-	if !ok {
-		return fmt.Errorf("the node has no user %q", h.Uname)
-	}
-	gid, ok := groups[h.Gname]
-	if !ok {
-		return fmt.Errorf("the node has no group %q", h.Gname)
-	}
+func place(h *tar.Header, content io.Reader, names *owners) error {
 	path := filepath.Join("/", h.Name)
 	mode := os.FileMode(h.Mode) & os.ModePerm
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -127,16 +131,43 @@ func place(h *tar.Header, content io.Reader, users, groups map[string]int) error
 		if err := os.Symlink(h.Linkname, path); err != nil {
 			return err
 		}
-		return os.Lchown(path, uid, gid)
+		return names.give(path, h.Uname, h.Gname)
 	default:
 		if err := writeFresh(path, content, mode); err != nil {
 			return err
 		}
 	}
-	if err := os.Lchown(path, uid, gid); err != nil {
+	if err := names.give(path, h.Uname, h.Gname); err != nil {
 		return err
 	}
 	return os.Chmod(path, mode) // after chown, which may clear bits, and past the umask
+}
+
+func nodeOwners() (*owners, error) {
+	users, err := nameIDs("/etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	groups, err := nameIDs("/etc/group")
+	if err != nil {
+		return nil, err
+	}
+	return &owners{users, groups}, nil
+}
+
+func (o *owners) give(path, user, group string) error {
+	if o == nil {
+		return nil
+	}
+	uid, ok := o.users[user]
+	if !ok {
+		return fmt.Errorf("the node has no user %q", user)
+	}
+	gid, ok := o.groups[group]
+	if !ok {
+		return fmt.Errorf("the node has no group %q", group)
+	}
+	return os.Lchown(path, uid, gid)
 }
 
 // writeFresh writes a file that is not the root's own one any more: a link in

@@ -34,6 +34,9 @@ type Lab struct {
 	options    Options
 	facts      topology.Facts
 	secrets    *secrets
+	ids        IDs
+	composed   bool     // the nodes' programs are this machine's
+	fixed      []string // borrowed folders that nothing can be laid over
 	supervisor *os.Process
 	control    *wire.Conn
 	log        *tail // what the supervisor and the agents complain about

@@ -44,7 +44,7 @@ func (n *node) unpack(ctx context.Context, entries []entry) error {
 		err := stream(w, entries)
 		sent <- errors.Join(err, w.Close())
 	}()
-	_, err = n.agent.Do(ctx, opUnpack, nil, nil, r)
+	_, err = n.agent.Do(ctx, opUnpack, unpackRequest{Single: n.lab.ids.Single != nil}, nil, r)
 	_ = r.Close() // a sender that is still writing ends with EPIPE
 	if serr := <-sent; err == nil {
 		err = serr
@@ -63,6 +63,9 @@ func (n *node) configure(ctx context.Context) error {
 		q.UDPTimeout = int(n.machine.NAT.UDPTimeout.Seconds())
 	}
 	for _, p := range registered() {
+		if n.lab.isFixed(p.Path) {
+			continue
+		}
 		q.Programs = append(q.Programs, nodeProgram{Path: p.Path, Units: p.Units})
 	}
 	_, err := n.agent.Do(ctx, opConfigure, q, nil)
@@ -72,8 +75,8 @@ func (n *node) configure(ctx context.Context) error {
 func (n *node) bootUp(ctx context.Context) error {
 	n.lab.progress("boot %s", n.name)
 	var booted bootReply
-	if _, err := n.agent.Do(ctx, opBoot, nil, &booted); err != nil {
-		return fmt.Errorf("boot %s: %w", n.name, err)
+	if _, err := n.agent.Do(ctx, opBoot, bootRequest{Single: n.lab.ids.Single != nil}, &booted); err != nil {
+		return fmt.Errorf("boot %s: %w", n.name, n.lab.explainLack(err))
 	}
 	n.notes = booted.Notes
 	return nil

@@ -17,10 +17,16 @@ import (
 // Root finds or makes the root file system that a site's nodes run on.
 func Root(ctx context.Context, site *topology.Site, progress func(string)) (rootfs.Root, error) {
 	o := rootfs.Options{Source: site.RootFS, Progress: progress}
-	if os.Geteuid() == 0 {
+	ids := idsOf(os.Geteuid())
+	switch {
+	case os.Geteuid() == 0:
 		o.IDs = []rootfs.IDMap{{Inside: 0, Outside: shiftedBase, Count: rangeSize}}
-	} else {
+	case ids.Single == nil:
 		o.Enter = enterAndWait
+	case site.RootFS == "":
+		return rootfs.Compose(ctx, o) // building Debian takes a range
+	default:
+		o.IDs = []rootfs.IDMap{{Inside: 0, Outside: uint32(os.Geteuid()), Count: 1}}
 	}
 	return rootfs.Ensure(ctx, o)
 }

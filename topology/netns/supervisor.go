@@ -39,13 +39,15 @@ const (
 )
 
 type setupRequest struct {
-	RootFS   string   `json:"rootfs"`
-	Disk     string   `json:"disk"` // tmpfs size of all disks together
-	Networks []string `json:"networks"`
+	RootFS   string    `json:"rootfs"`
+	Borrowed borrowing `json:"borrowed"`
+	Disk     string    `json:"disk"` // tmpfs size of all disks together
+	Networks []string  `json:"networks"`
 }
 
 type setupReply struct {
-	KernelWireGuard bool `json:"kernelWireGuard"`
+	KernelWireGuard bool     `json:"kernelWireGuard"`
+	Fixed           []string `json:"fixed"` // borrowed folders that nothing can be laid over
 }
 
 type startNodeRequest struct {
@@ -59,6 +61,7 @@ type startNodeReply struct {
 // supervisor is PID 1 of a lab.
 type supervisor struct {
 	children *child.Reaper
+	loans    []loan // set once, before any node starts
 	mu       sync.Mutex
 	pids     map[string]int
 }
@@ -85,57 +88,63 @@ func (s *supervisor) setup(r *wire.Request) error {
 	if err := r.Decode(&q); err != nil {
 		return err
 	}
-	if err := labMounts(q); err != nil {
+	loans, err := labMounts(q)
+	if err != nil {
 		return err
 	}
+	s.loans = loans
 	if err := labNetwork(q.Networks); err != nil {
 		return err
 	}
-	return r.Reply(setupReply{KernelWireGuard: kernelWireGuard()})
+	return r.Reply(setupReply{KernelWireGuard: kernelWireGuard(), Fixed: fixed(loans)})
 }
 
 // labMounts leaves the machine's files for a tmpfs that holds what a lab
 // needs. /tmp is only a place to mount on that exists everywhere.
-func labMounts(q setupRequest) error {
+func labMounts(q setupRequest) ([]loan, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
+		return nil, fmt.Errorf("make mounts private: %w", err)
 	}
 	rootfs, err := unix.Open(q.RootFS, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open the root file system %s: %w", q.RootFS, err)
+		return nil, fmt.Errorf("open the root file system %s: %w", q.RootFS, err)
 	}
 	defer func() { _ = unix.Close(rootfs) }()
 	const base = "/tmp"
 	if err := unix.Mount("pbsdrill", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size="+q.Disk); err != nil {
-		return fmt.Errorf("mount the lab's disk (%s): %w", q.Disk, err)
+		return nil, fmt.Errorf("mount the lab's disk (%s): %w", q.Disk, err)
 	}
 	for _, dir := range []string{labRoot, labDev + "/net", labNodes, filepath.Dir(labSelf), "/proc", "/sys", "/tmp"} {
 		if err := os.MkdirAll(base+dir, 0o755); err != nil {
-			return fmt.Errorf("make the lab's folders: %w", err)
+			return nil, fmt.Errorf("make the lab's folders: %w", err)
 		}
 	}
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", rootfs), base+labRoot, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind the root file system: %w", err)
+		return nil, fmt.Errorf("bind the root file system: %w", err)
+	}
+	loans, err := borrow(base, q.Borrowed)
+	if err != nil {
+		return nil, err
 	}
 	if err := bindDevices(base + labDev); err != nil {
-		return err
+		return nil, err
 	}
 	if err := copySelf(base + labSelf); err != nil {
-		return err
+		return nil, err
 	}
 	// Where cgo was on, this binary wants a loader and a libc: the root's.
 	for _, dir := range []string{"/lib", "/lib64"} {
 		if err := os.Symlink(labRoot+"/usr"+dir, base+dir); err != nil {
-			return fmt.Errorf("make the lab's folders: %w", err)
+			return nil, fmt.Errorf("make the lab's folders: %w", err)
 		}
 	}
 	if err := unix.Mount("proc", base+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount /proc: %w", err)
+		return nil, fmt.Errorf("mount /proc: %w", err)
 	}
 	if err := unix.Mount("sysfs", base+"/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount /sys: %w", err)
+		return nil, fmt.Errorf("mount /sys: %w", err)
 	}
-	return pivot(base)
+	return loans, pivot(base)
 }
 
 // pivot makes dir, which is a mount point, the root, and lets go of the old
@@ -227,8 +236,12 @@ func (s *supervisor) startNode(r *wire.Request) error {
 		return fmt.Errorf("open /dev/null: %w", err)
 	}
 	defer func() { _ = null.Close() }()
+	argv := []string{agentName, q.Name}
+	for _, l := range s.loans {
+		argv = append(argv, l.String())
+	}
 	pid, exited, err := s.children.Start(child.Spec{
-		Path: labSelf, Argv: []string{agentName, q.Name}, Dir: "/",
+		Path: labSelf, Argv: argv, Dir: "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GOMEMLIMIT=24MiB", "GOGC=50"},
 		Files: []uintptr{null.Fd(), 2, 2, null.Fd(), theirs.Fd()},
 		Sys: &syscall.SysProcAttr{

@@ -27,7 +27,7 @@ func Up(ctx context.Context, site *topology.Site, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{site: site, options: o, secrets: newSecrets(o.Secret), nodes: map[string]*node{}}
+	l := &Lab{site: site, options: o, ids: idsOf(os.Geteuid()), secrets: newSecrets(o.Secret), nodes: map[string]*node{}}
 	if err := l.start(); err != nil {
 		return nil, err
 	}
@@ -78,10 +78,14 @@ func (l *Lab) start() error {
 }
 
 func (l *Lab) raise(ctx context.Context, root rootfs.Root) error {
-	setup := setupRequest{RootFS: root.Dir, Disk: l.options.Disk, Networks: cableNetworks(l.site)}
+	setup := setupRequest{RootFS: root.Dir, Borrowed: l.borrowing(root), Disk: l.options.Disk, Networks: cableNetworks(l.site)}
 	var able setupReply
 	if _, err := l.control.Do(ctx, opSetup, setup, &able); err != nil {
 		return explainMounts(err)
+	}
+	l.composed, l.fixed = len(root.Borrowed) > 0, able.Fixed
+	if err := l.layable(); err != nil {
+		return err
 	}
 	if !able.KernelWireGuard && hasTunnels(l.site) {
 		if err := TunReady(); err != nil {
@@ -156,7 +160,7 @@ func (l *Lab) raiseNode(ctx context.Context, m *topology.Machine) (*node, error)
 		return nil, errors.Join(err, agent.Close())
 	}
 	if err := n.configure(ctx); err != nil {
-		return nil, errors.Join(err, agent.Close())
+		return nil, errors.Join(l.explainLack(err), agent.Close())
 	}
 	return n, nil
 }

@@ -3,7 +3,6 @@ package netns
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,26 +22,40 @@ const rangeSize = 65536
 // IDs is how ids inside a lab stand for ids of this machine.
 type IDs struct {
 	UIDs, GIDs []syscall.SysProcIDMap
-	// Single says that there is only one id, so that no daemon of a node can
-	// change to a user of its own.
-	Single bool
+	// Single is why there is only one id, so that no daemon of a node can
+	// change to a user of its own; nil where there is a range.
+	Single error
 }
 
-// idsOf says which ids a lab of this user gets.
-func idsOf(uid int) (IDs, error) {
+// idsOf says which ids a lab of this user gets: a range where there is one,
+// and else the user's own id, as the nodes' root.
+func idsOf(uid int) IDs {
 	if uid == 0 {
 		m := []syscall.SysProcIDMap{{ContainerID: 0, HostID: shiftedBase, Size: rangeSize}}
-		return IDs{UIDs: m, GIDs: m}, nil
+		return IDs{UIDs: m, GIDs: m}
 	}
-	uids, uerr := subordinate("/etc/subuid", uid)
-	gids, gerr := subordinate("/etc/subgid", uid)
-	if err := errors.Join(uerr, gerr); err != nil {
-		return IDs{}, err
+	ids := IDs{
+		UIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+		GIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 	}
-	return IDs{
-		UIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}, uids},
-		GIDs: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}, gids},
-	}, nil
+	uids, err := subordinate("/etc/subuid", uid)
+	if err != nil {
+		ids.Single = err
+		return ids
+	}
+	gids, err := subordinate("/etc/subgid", uid)
+	if err != nil {
+		ids.Single = err
+		return ids
+	}
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			ids.Single = fmt.Errorf("%s is missing; ask root for: apt install uidmap", tool)
+			return ids
+		}
+	}
+	ids.UIDs, ids.GIDs = append(ids.UIDs, uids), append(ids.GIDs, gids)
+	return ids
 }
 
 // subordinate finds the user's range in subuid(5) or subgid(5).
@@ -84,9 +97,6 @@ func writeMaps(pid int, ids IDs) error {
 			args = append(args, strconv.Itoa(r.ContainerID), strconv.Itoa(r.HostID), strconv.Itoa(r.Size))
 		}
 		out, err := exec.Command(m.tool, args...).CombinedOutput()
-		if errors.Is(err, exec.ErrNotFound) {
-			return fmt.Errorf("%s is missing; ask root for: apt install uidmap", m.tool)
-		}
 		if err != nil {
 			return fmt.Errorf("%s %s: %w: %s", m.tool, strings.Join(args, " "), err, bytes.TrimSpace(out))
 		}
@@ -117,10 +127,7 @@ func stage() int {
 // namespace and in new namespaces of the other kinds in flags. The caller's
 // files become descriptors 4 and up (3 is used up on the way).
 func enter(argv []string, flags uintptr, stdio [3]*os.File, files ...*os.File) (*os.Process, error) {
-	ids, err := idsOf(os.Geteuid())
-	if err != nil {
-		return nil, err
-	}
+	ids := idsOf(os.Geteuid())
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
@@ -132,17 +139,23 @@ func enter(argv []string, flags uintptr, stdio [3]*os.File, files ...*os.File) (
 		Sys:   &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | flags, Setsid: true},
 	}
 	var p *os.Process
-	if os.Geteuid() == 0 {
+	switch {
+	case os.Geteuid() == 0:
 		attr.Sys.UidMappings, attr.Sys.GidMappings, attr.Sys.GidMappingsEnableSetgroups = ids.UIDs, ids.GIDs, true
 		attr.Sys.Credential = &syscall.Credential{}
 		p, err = startWithTun(argv, attr)
-	} else {
+	case ids.Single != nil:
+		// The kernel lets everybody map their own id, if groups are given up
+		// for good (user_namespaces(7)).
+		attr.Sys.UidMappings, attr.Sys.GidMappings = ids.UIDs, ids.GIDs
+		p, err = os.StartProcess("/proc/self/exe", argv, attr)
+	default:
 		p, err = os.StartProcess("/proc/self/exe", append([]string{stageName}, argv...), attr)
 	}
 	if err != nil {
 		return nil, explainUserns(err)
 	}
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && ids.Single == nil {
 		if err := writeMaps(p.Pid, ids); err != nil {
 			_ = p.Kill()
 			_, _ = p.Wait()

@@ -58,6 +58,21 @@ func (s *Service) lookUp(root string) (account, error) {
 	return a, nil
 }
 
+// changesUser is an error, naming the directive, for a service that runs as
+// anybody but root.
+func (s *Service) changesUser(a account) error {
+	const why = "nodes have one user here, root: this machine gives you no range of ids"
+	switch {
+	case a.uid != 0:
+		return fmt.Errorf("User=%s: %s", s.User, why)
+	case a.gid != 0 && s.Group != "":
+		return fmt.Errorf("Group=%s: %s", s.Group, why)
+	case len(s.Groups) > 0:
+		return fmt.Errorf("SupplementaryGroups=%s: %s", strings.Join(s.Groups, " "), why)
+	}
+	return nil
+}
+
 // record finds the line of a name or a number.
 func record(file, name string, fields int) ([]string, error) {
 	text, err := os.ReadFile(file)

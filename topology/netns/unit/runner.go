@@ -21,6 +21,9 @@ type Options struct {
 	// Limit caps every start and stop, whatever TimeoutStartSec= says: a lab
 	// does not wait for a minute and a half. Zero is no cap.
 	Limit time.Duration
+	// Single says that the node has one user and group id, root's: a service
+	// that asks for another fails.
+	Single bool
 	// Notify is the folder of notify sockets; "" is Root/run/systemd/notify.
 	Notify string
 }

@@ -71,6 +71,11 @@ func (r *Runner) prepare(x *run) error {
 	if err != nil {
 		return &lineError{at: s.at, err: err}
 	}
+	if r.options.Single {
+		if err := s.changesUser(a); err != nil {
+			return &lineError{at: s.at, err: err}
+		}
+	}
 	env, err := r.environ(x.unit, a)
 	if err != nil {
 		return err
