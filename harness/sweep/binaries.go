@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 )
 
 const (
@@ -32,9 +30,7 @@ func (b Binaries) Find() ([]Remains, error) {
 	var found []Remains
 	for _, file := range files {
 		number := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), binaryPrefix), binarySuffix)
-		pid, err := strconv.Atoi(number)
-		// EPERM is a process of somebody else's: it is there
-		if err != nil || pid <= 0 || syscall.Kill(pid, 0) != syscall.ESRCH {
+		if !ended(number) {
 			continue
 		}
 		found = append(found, Remains{Kind: "suite", What: file, Why: "built for one run, and that has ended",

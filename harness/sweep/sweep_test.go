@@ -171,15 +171,41 @@ func TestBooted(t *testing.T) {
 
 func TestOnlySuitesOfEndedProcessesAreFound(t *testing.T) {
 	suites := t.TempDir()
-	ended := exec.Command("true")
-	if err := ended.Run(); err != nil {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{BinaryName(os.Getpid()), BinaryName(ended.Process.Pid), "firewall.test", "pbsdrill-x.test", "pbsdrill--1.test"} {
+	for _, name := range []string{BinaryName(os.Getpid()), BinaryName(gone.Process.Pid), "firewall.test", "pbsdrill-x.test", "pbsdrill--1.test"} {
 		put(t, filepath.Join(suites, "firewall", name), "")
 	}
 	all := found(t, Binaries{suites})
-	if len(all) != 1 || filepath.Base(all[0].What) != BinaryName(ended.Process.Pid) {
+	if len(all) != 1 || filepath.Base(all[0].What) != BinaryName(gone.Process.Pid) {
 		t.Errorf("%v", all)
+	}
+}
+
+func TestOnlyFoldersOfEndedProcessesAndOfOurOwnAreFound(t *testing.T) {
+	tmp := t.TempDir()
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{os.Getpid(), gone.Process.Pid} {
+		if _, err := os.MkdirTemp(tmp, TemporaryName(pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/", filepath.Join(tmp, fmt.Sprintf("pbsdrill-list-%d-x", gone.Process.Pid))); err != nil {
+		t.Fatal(err)
+	}
+	if all := found(t, Temporary{Dir: tmp, UID: os.Getuid() + 1}); len(all) != 0 {
+		t.Errorf("somebody else's: %v", all)
+	}
+	all := found(t, Temporary{Dir: tmp, UID: os.Getuid()})
+	if len(all) != 1 || all[0].Remove(t.Context()) != nil {
+		t.Fatalf("%v", all)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pbsdrill/pbsdrill/harness/sweep"
 )
 
 // listLimit is for building the suites and naming their specs.
@@ -52,7 +54,7 @@ func (a *app) dryRun(ctx context.Context, d drill) error {
 // list has ginkgo name the specs; it runs none of them. A dry run has no
 // parallel processes.
 func (a *app) list(ctx context.Context, d drill) ([]listedSpec, error) {
-	dir, err := os.MkdirTemp("", "pbsdrill-list-")
+	dir, err := os.MkdirTemp("", sweep.TemporaryName(os.Getpid()))
 	if err != nil {
 		return nil, failure{CouldNotTest, err}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -94,6 +95,7 @@ func sweepPlaces() ([]sweep.Place, error) {
 	places := []sweep.Place{
 		sweep.Labs{Folder: holder.Default()},
 		sweep.Roots{Cache: cache, Remove: netns.RemoveRoot},
+		sweep.Temporary{Dir: os.TempDir(), UID: os.Getuid()},
 		sweep.Processes{Proc: "/proc", Kill: syscall.Kill},
 	}
 	// outside of a clone there are no runs to look at
