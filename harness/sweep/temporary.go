@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,5 +55,5 @@ func (p Temporary) own(dir string) bool {
 func ended(number string) bool {
 	pid, err := strconv.Atoi(number)
 	// EPERM is a process of somebody else's: it is there
-	return err == nil && pid > 0 && syscall.Kill(pid, 0) == syscall.ESRCH
+	return err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
