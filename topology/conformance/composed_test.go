@@ -260,7 +260,7 @@ func TestAUserWithoutARangeIsToldWhatIsMissing(t *testing.T) {
 	g := NewWithT(t)
 	seen := asNobody(t, (*exec.Cmd).Start, map[string]string{"a" + wantsNftables: nftables, "a/etc/nftables.conf": "flush ruleset\n"})
 	g.Expect(seen.Error).To(And(
-		ContainSubstring("nftables.service is enabled and has no unit file"), ContainSubstring("install what is missing"), ContainSubstring("usermod --add-subuids")))
+		ContainSubstring("nftables.service is enabled and has no unit file"), ContainSubstring("no programs here but this machine's own"), ContainSubstring("usermod --add-subuids")))
 }
 
 func TestWhereNothingCanBeLaidOverUsrTheSiteIsTold(t *testing.T) {

@@ -62,7 +62,7 @@ func (l *Lab) explainLack(err error) error {
 	if !l.composed {
 		return err
 	}
-	return fmt.Errorf("%w (nodes have no programs here but this machine's own: install what is missing, or have Debian 13 by a range of ids: %w)", err, l.ids.Single)
+	return fmt.Errorf("%w (nodes have no programs here but this machine's own; with a range of ids they would have Debian 13's: %w)", err, l.ids.Single)
 }
 
 // weaker says what a lab with one id proves less of, and how to get more.

@@ -3,6 +3,7 @@ package netns
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func idsOf(uid int) IDs {
 // subordinate finds the user's range in subuid(5) or subgid(5).
 func subordinate(path string, uid int) (syscall.SysProcIDMap, error) {
 	content, err := os.ReadFile(path)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return syscall.SysProcIDMap{}, fmt.Errorf("read the sub-id ranges: %w", err)
 	}
 	name := strconv.Itoa(uid)
@@ -81,9 +82,29 @@ func subordinate(path string, uid int) (syscall.SysProcIDMap, error) {
 		}
 		return syscall.SysProcIDMap{ContainerID: 1, HostID: start, Size: rangeSize - 1}, nil
 	}
-	return syscall.SysProcIDMap{}, fmt.Errorf(
-		"%s gives %s no range of %d ids; ask root for: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s",
-		path, name, rangeSize, name)
+	spare := spareRange()
+	return syscall.SysProcIDMap{}, fmt.Errorf("%s gives %s no range of %d ids; ask root for: usermod --add-subuids %s --add-subgids %s %s",
+		path, name, rangeSize, spare, spare, name)
+}
+
+// spareRange lies behind all ranges that are given already: one that two users
+// share lets each into the other's files.
+func spareRange() string {
+	first := 100000 // where useradd begins
+	for _, path := range []string{"/etc/subuid", "/etc/subgid"} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(content)) {
+			var start, count int
+			_, ids, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if n, _ := fmt.Sscanf(ids, "%d:%d", &start, &count); n == 2 && start+count < shiftedBase {
+				first = max(first, start+count)
+			}
+		}
+	}
+	return fmt.Sprintf("%d-%d", first, first+rangeSize-1)
 }
 
 // writeMaps runs newuidmap and newgidmap on a process that waits for them.
