@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,12 +76,19 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestAllowedIPs(t *testing.T) {
-	allowed := parseAllowed("vps", []byte("wg0\tAAAA=\t10.200.0.2/32 fd00::2/128\nwg0\tBBBB=\t10.200.0.3/32\nwg1\tCCCC=\t(none)\n\n"))
-	if got := allowed[place{"vps", "wg0"}]; len(got) != 3 {
-		t.Errorf("wg0: %v", got)
+func TestParseTunnels(t *testing.T) {
+	ends := parseTunnels("vps", []byte("wg0\tOWN=\nwg1\tOTHER=\nwg0\tAAAA=\t10.200.0.2/32 fd00::2/128\nwg0\tBBBB=\t10.200.0.0/24\nwg1\tCCCC=\t(none)\n\n"))
+	wg0 := ends[place{"vps", "wg0"}]
+	if wg0.key != "OWN=" || len(wg0.peers) != 2 {
+		t.Errorf("wg0: %+v", wg0)
 	}
-	if got, known := allowed[place{"vps", "wg1"}]; !known || len(got) != 0 {
-		t.Errorf("a tunnel whose peers have no address is still a tunnel: %v, %t", got, known)
+	for address, want := range map[string]string{"10.200.0.2": "AAAA=", "10.200.0.3": "BBBB=", "fd00::2": "AAAA="} {
+		if peer, ok := wg0.peerFor(netip.MustParseAddr(address)); !ok || peer != want {
+			t.Errorf("%s goes to %q", address, peer)
+		}
+	}
+	wg1, known := ends[place{"vps", "wg1"}]
+	if _, ok := wg1.peerFor(netip.MustParseAddr("10.200.0.2")); !known || ok {
+		t.Errorf("a tunnel whose peers have no address is still a tunnel: %+v, %t", wg1, known)
 	}
 }

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -270,26 +269,20 @@ func weighNeighbours(o observation, last sighting) judgement {
 // end: WireGuard sends to the peer that has the address among its AllowedIPs,
 // takes from it only what has one of them, and tells nobody of the rest.
 func (o observation) astray(last sighting) string {
-	allowed, isTunnel := o.allowed[place{last.node, last.iface}]
+	near, isTunnel := o.tunnels[place{last.node, last.iface}]
 	if !isTunnel {
 		return ""
 	}
-	if !containing(allowed, o.flow.Address) {
+	peer, ok := near.peerFor(o.flow.Address)
+	if !ok {
 		return fmt.Sprintf("no peer of %s has %s among its AllowedIPs", last.iface, o.flow.Address)
 	}
-	if back, ok := o.allowed[place{o.flow.To, last.iface}]; ok && last.source.IsValid() && !containing(back, last.source) {
-		return fmt.Sprintf("no peer of %s's %s has %s among its AllowedIPs", o.flow.To, last.iface, last.source)
-	}
-	return ""
-}
-
-func containing(prefixes []netip.Prefix, address netip.Addr) bool {
-	for _, p := range prefixes {
-		if p.Contains(address) {
-			return true
+	for at, far := range o.tunnels {
+		if far.key == peer && last.source.IsValid() && !containing(far.peers[near.key], last.source) {
+			return fmt.Sprintf("%s's %s does not take it, since %s is not among the AllowedIPs that it has for %s", at.node, at.iface, last.source, last.node)
 		}
 	}
-	return false
+	return ""
 }
 
 // lonely is the neighbour that the node asked for in vain: the target, or a

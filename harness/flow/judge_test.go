@@ -47,6 +47,14 @@ func observed(service topology.Service, change func(*observation)) observation {
 	return o
 }
 
+func prefixes(texts ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
+}
+
 var dns = topology.Service{Name: "dns", Protocol: "udp", Port: 53}
 
 func TestJudge(t *testing.T) {
@@ -169,15 +177,26 @@ func TestJudge(t *testing.T) {
 
 		"a tunnel without the address": {ssh, func(o *observation) {
 			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
-			o.allowed = map[place][]netip.Prefix{{"a", "wg0"}: {netip.MustParsePrefix("10.9.0.0/24")}}
-		}, Unreachable, "AllowedIPs"},
+			o.tunnels = map[place]tunnelEnd{{"a", "wg0"}: {key: "A", peers: map[string][]netip.Prefix{"B": prefixes("10.9.0.0/24")}}}
+		}, Unreachable, "no peer of wg0 has 10.2.0.2 among its AllowedIPs"},
+		"a tunnel whose other end does not take it": {ssh, func(o *observation) {
+			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut, source: netip.MustParseAddr("10.1.0.2")}}
+			o.tunnels = map[place]tunnelEnd{
+				{"a", "wg0"}: {key: "A", peers: map[string][]netip.Prefix{"B": prefixes("10.2.0.0/24")}},
+				// Somebody else may send from that address.
+				{"b", "wg0"}: {key: "B", peers: map[string][]netip.Prefix{"A": prefixes("10.1.0.7/32"), "C": prefixes("10.1.0.2/32")}},
+			}
+		}, Unreachable, "b's wg0 does not take it"},
 		"a tunnel that says so": {ssh, func(o *observation) {
 			o.outcome, o.packets = unreachable, []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
-			o.allowed = map[place][]netip.Prefix{{"a", "wg0"}: nil}
+			o.tunnels = map[place]tunnelEnd{{"a", "wg0"}: {key: "A"}}
 		}, Unreachable, "AllowedIPs"},
 		"a tunnel that should have carried it": {ssh, func(o *observation) {
-			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut}}
-			o.allowed = map[place][]netip.Prefix{{"a", "wg0"}: {netip.MustParsePrefix("10.2.0.2/32")}}
+			o.packets = []sighting{{node: "a", iface: "wg0", stage: onWireOut, source: netip.MustParseAddr("10.1.0.2")}}
+			o.tunnels = map[place]tunnelEnd{
+				{"a", "wg0"}: {key: "A", peers: map[string][]netip.Prefix{"B": prefixes("10.2.0.2/32")}},
+				{"b", "wg0"}: {key: "B", peers: map[string][]netip.Prefix{"A": prefixes("10.1.0.2/32")}},
+			}
 		}, Unknown, "not seen again"},
 
 		"a silent service behind an open port": {dns, func(o *observation) {

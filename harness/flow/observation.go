@@ -25,7 +25,7 @@ type observation struct {
 	rulings    []ruling
 	neighbours []neighbour
 
-	allowed map[place][]netip.Prefix // of WireGuard's interfaces: every peer's AllowedIPs
+	tunnels map[place]tunnelEnd
 
 	blind map[string]string // node → why its trace or its witness can't be believed
 	left  bool              // control: the source is able to put a packet on a cable

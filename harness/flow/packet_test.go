@@ -127,7 +127,11 @@ func FuzzParsePacket(f *testing.F) {
 	})
 }
 
-func FuzzAllowedIPs(f *testing.F) {
-	f.Add([]byte("wg0\tAAAA=\t10.200.0.2/32 fd00::2/128\n"))
-	f.Fuzz(func(_ *testing.T, out []byte) { parseAllowed("vps", out) })
+func FuzzTunnels(f *testing.F) {
+	f.Add([]byte("wg0\tOWN=\nwg0\tAAAA=\t10.200.0.2/32 fd00::2/128\n"))
+	f.Fuzz(func(_ *testing.T, out []byte) {
+		for _, end := range parseTunnels("vps", out) {
+			end.peerFor(netip.IPv6Unspecified())
+		}
+	})
 }

@@ -34,7 +34,8 @@ type Prober struct {
 	stations map[string]*station
 	order    []string
 
-	mu sync.Mutex // one Probe at a time
+	mu      sync.Mutex // one Probe at a time
+	tunnels map[place]tunnelEnd
 }
 
 // NewProber starts to watch all nodes of the lab. Its controls are part of
@@ -120,6 +121,7 @@ func (p *Prober) Probe(ctx context.Context, flows ...Flow) ([]Probe, error) {
 	if err := p.controls(ctx, p.involved(flows)); err != nil {
 		return nil, err
 	}
+	defer p.hangUp()
 	ls := newListeners()
 	defer ls.close()
 	p.prepare(ctx, ls, flows)
@@ -237,12 +239,12 @@ func (p *Prober) controls(ctx context.Context, names []string) error {
 		}
 		s.left.Store(false)
 		s.control(ctx)
-		if p.hasTunnel(s.name) {
-			return s.tunnels(ctx)
-		}
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := p.askTunnels(ctx, names); err != nil {
 		return err
 	}
 	return p.eachOf(names, func(s *station) error {
@@ -251,6 +253,27 @@ func (p *Prober) controls(ctx context.Context, names []string) error {
 		}
 		return ctx.Err()
 	})
+}
+
+// askTunnels asks both ends of the tunnels that any of the nodes is on.
+func (p *Prober) askTunnels(ctx context.Context, names []string) error {
+	if !slices.ContainsFunc(names, p.hasTunnel) {
+		return nil
+	}
+	all := make([]map[place]tunnelEnd, len(p.order))
+	err := p.each(func(s *station) error {
+		if s.sockets == nil || !p.hasTunnel(s.name) {
+			return nil
+		}
+		ends, err := s.askTunnels(ctx)
+		all[slices.Index(p.order, s.name)] = ends
+		return err
+	})
+	p.tunnels = map[place]tunnelEnd{}
+	for _, ends := range all {
+		maps.Copy(p.tunnels, ends)
+	}
+	return err
 }
 
 func (p *Prober) hasTunnel(node string) bool {
@@ -270,18 +293,37 @@ func (p *Prober) callNeighbours(ctx context.Context, s *station) {
 	if !ok {
 		return
 	}
+	var calls []*attempt
 	for _, at := range m.On {
 		to, ok := neighbourOn(site, m, at)
 		if !ok {
 			continue
 		}
 		a := newAttempt(Flow{From: s.name, Address: to, Service: topology.Service{Protocol: "udp", Port: 9}})
+		p.board.add(a)
+		calls = append(calls, a)
 		f, err := a.open(ctx, s.sockets)
 		if err != nil {
 			continue // the flows themselves will say what is wrong
 		}
 		_ = onDescriptor(f, func(fd int) error { return sendTo(fd, []byte("control"), to, 9) })
 		_ = f.Close()
+	}
+	s.mu.Lock()
+	s.calls = calls
+	s.mu.Unlock()
+}
+
+// hangUp takes the control packets off the board.
+func (p *Prober) hangUp() {
+	for _, s := range p.stations {
+		s.mu.Lock()
+		calls := s.calls
+		s.calls = nil
+		s.mu.Unlock()
+		for _, a := range calls {
+			p.board.remove(a)
+		}
 	}
 }
 
@@ -431,16 +473,12 @@ func (p *Prober) observe(a *attempt, behind listening) observation {
 		o.listener = listenerUnknown
 	}
 	o.neighbours = p.board.about(a.flow.Address.WithZone(""), a.started)
-	o.left = p.stations[a.flow.From].left.Load()
+	o.left = p.stations[a.flow.From].able()
 	o.blind = map[string]string{}
-	o.allowed = map[place][]netip.Prefix{}
 	for _, name := range []string{a.flow.From, a.flow.To} {
-		s := p.stations[name]
-		o.blind[name] = s.blindness()
-		s.mu.Lock()
-		maps.Copy(o.allowed, s.allowed)
-		s.mu.Unlock()
+		o.blind[name] = p.stations[name].blindness()
 	}
+	o.tunnels = p.tunnels
 	return o
 }
 

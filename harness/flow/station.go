@@ -38,7 +38,7 @@ type station struct {
 	saved      *filter.Saved
 	rules      filter.Ruleset
 	identities map[string]known
-	allowed    map[place][]netip.Prefix
+	calls      []*attempt // control packets to neighbours
 
 	left atomic.Bool // a packet was seen to leave by a cable
 }
@@ -135,40 +135,6 @@ func (s *station) survey(ctx context.Context) error {
 	s.interfaces = all
 	s.mu.Unlock()
 	return nil
-}
-
-// tunnels asks WireGuard for its AllowedIPs. `wg show … dump` would print the
-// private key; this doesn't.
-func (s *station) tunnels(ctx context.Context) error {
-	result, err := s.node.Run(ctx, topology.Command{Argv: []string{"wg", "show", "all", "allowed-ips"}})
-	if err != nil {
-		return fmt.Errorf("%s: ask for AllowedIPs: %w", s.name, err)
-	}
-	allowed := parseAllowed(s.name, result.Stdout)
-	s.mu.Lock()
-	s.allowed = allowed
-	s.mu.Unlock()
-	return nil
-}
-
-// parseAllowed reads lines of interface, peer and prefixes, separated by tabs
-// and spaces; "(none)" stands for no prefix.
-func parseAllowed(node string, out []byte) map[place][]netip.Prefix {
-	allowed := map[place][]netip.Prefix{}
-	for _, line := range splitLines(out) {
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
-		}
-		at := place{node, words[0]}
-		allowed[at] = append(allowed[at], []netip.Prefix{}...)
-		for _, word := range words[2:] {
-			if p, err := netip.ParsePrefix(word); err == nil {
-				allowed[at] = append(allowed[at], p)
-			}
-		}
-	}
-	return allowed
 }
 
 // forget empties the node's IPv6 neighbours, so that a verdict doesn't depend
@@ -422,6 +388,24 @@ func (s *station) linkLocal(network string) (netip.Addr, int, bool) {
 
 func (s *station) owns(address netip.Addr) bool {
 	return slices.Contains(s.addresses(), address.WithZone(""))
+}
+
+// able says whether the node can send at all: a packet of it was seen on a
+// cable, or its own filter was seen to hold back a control packet that had a
+// route.
+func (s *station) able() bool {
+	if s.left.Load() {
+		return true
+	}
+	s.mu.Lock()
+	calls := s.calls
+	s.mu.Unlock()
+	for _, a := range calls {
+		if d := a.snapshot().drop(false); d != nil && d.node == s.name {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *station) blindness() string {
