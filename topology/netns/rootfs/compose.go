@@ -28,7 +28,7 @@ func Compose(ctx context.Context, o Options) (Root, error) {
 	if err != nil {
 		return Root{}, fmt.Errorf("compose a root file system: %w", err)
 	}
-	root, err := m.cached(ctx, "composed-"+digest(sum, fmt.Sprint(preparation), fmt.Sprint(o.IDs)), func(made string) (manifest, error) {
+	root, err := m.cached(ctx, "composed-"+digest(sum, fmt.Sprint(preparation), owners(o.IDs)), func(made string) (manifest, error) {
 		m.say("composing one of this machine's own programs")
 		return c.fill(ctx, made, sum, o.IDs)
 	})

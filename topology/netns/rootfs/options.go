@@ -101,9 +101,17 @@ func outside(ids []IDMap, inside int) (int, error) {
 	return 0, fmt.Errorf("id %d is outside the ids that a node has", inside)
 }
 
-// single tells whether there is one id only: files are born with it, so they
-// are given to nobody, and the caller's group may have any number.
+// single tells whether there is one id only: then files are given to nobody
+// but the caller and the group that the caller has now, whatever its number.
 func single(ids []IDMap) bool { return len(ids) == 1 && ids[0].Count == 1 }
+
+// owners names who the files of a root belong to.
+func owners(ids []IDMap) string {
+	if single(ids) {
+		return fmt.Sprint(ids, os.Getegid())
+	}
+	return fmt.Sprint(ids)
+}
 
 // inside is the reverse of outside; an id that no map knows is the machine's
 // own and becomes root, as does the kernel's overflow id.

@@ -33,7 +33,7 @@ func recipe() string {
 
 // rootName names what a tarball becomes for one owner of its files.
 func rootName(tarball string, ids []IDMap) string {
-	return "rootfs-" + digest(tarball, fmt.Sprint(preparation), fmt.Sprint(ids))
+	return "rootfs-" + digest(tarball, fmt.Sprint(preparation), owners(ids))
 }
 
 func digest(parts ...string) string {

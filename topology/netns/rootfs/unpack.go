@@ -164,7 +164,7 @@ func (u *unpacker) own(name string, uid, gid int) error { return own(u.root, u.i
 
 func own(root *os.Root, ids []IDMap, name string, uid, gid int) error {
 	if single(ids) {
-		return nil
+		uid, gid = -1, os.Getegid() // a folder with the set-group-id bit had passed on its own
 	}
 	return root.Lchown(name, uid, gid)
 }
