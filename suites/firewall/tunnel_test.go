@@ -18,9 +18,7 @@ import (
 // tunnelPeer is one end of a tunnel as the other end's file has it.
 type tunnelPeer struct {
 	node, iface string
-	dials       bool
 	peer        *topology.Machine
-	key         string
 }
 
 var _ = Describe("the tunnel", func() {
