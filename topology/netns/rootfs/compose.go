@@ -46,11 +46,14 @@ type composition struct{ machine string }
 var borrowable = []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 
 // wanted are the files and folders of /etc that programs do not run without,
-// and that say nothing of this machine.
+// and that say nothing of this machine. netfilter-persistent is there because
+// its plugins test rules before they load them only where this file says so,
+// which decides whether its unit fails; the rest of /etc/default is what was
+// set for this machine's own daemons, and stays.
 var wanted = []string{
 	"alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "protocols", "services", "rpc",
 	"gai.conf", "login.defs", "pam.conf", "pam.d", "security", "shells", "iproute2", "ethertypes", "ssl/openssl.cnf", "ssl/certs",
-	"debian_version", "os-release",
+	"default/netfilter-persistent", "debian_version", "os-release",
 }
 
 // written are files that every Debian has and that must not be the machine's.
