@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ type Machine struct {
 // roots are kept in; cached tells the root in it, "" when there is none.
 func Here(cache string, cached func() (string, error)) Machine {
 	m := Machine{
-		Root: os.DirFS("/"), Release: release(), UID: os.Getuid(), Cache: cache, Free: free(cache),
+		Root: os.DirFS("/"), Release: release(), User: strconv.Itoa(os.Getuid()), UID: os.Getuid(), Cache: cache, Free: free(cache),
 		Look: exec.LookPath, GoFound: goFound, Cached: cached, Try: try,
 	}
 	if u, err := user.Current(); err == nil {
