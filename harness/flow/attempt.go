@@ -19,6 +19,9 @@ import (
 // connections are limited (xt_recent).
 const patience = 900 * time.Millisecond
 
+// pulse is how often an attempt is judged while nothing new is seen of it.
+const pulse = 50 * time.Millisecond
+
 // answerPatience is how long a service may take to say who it is, once the
 // connection stands.
 const answerPatience = 5 * time.Second
@@ -143,29 +146,19 @@ func isUnreachable(err error) bool {
 // await judges whatever comes in until the judgement is final.
 func (a *attempt) await(ctx context.Context, observe func() observation) (judgement, observation) {
 	// What depends on age is judged again when age may have changed it.
-	marks := []time.Duration{wireGrace + 5*time.Millisecond, quiet + time.Millisecond, traceGrace + time.Millisecond,
-		neighbourPatience + 5*time.Millisecond, patience}
-	timer := time.NewTimer(marks[0])
-	defer timer.Stop()
+	tick := time.NewTicker(pulse)
+	defer tick.Stop()
 	for {
 		o := observe()
 		o.expired = o.expired || o.age >= patience && !o.connected && o.outcome != answered
 		if j := judge(o); j.final {
 			return j, o
 		}
-		for len(marks) > 0 && o.age >= marks[0] {
-			marks = marks[1:]
-		}
-		next := 100 * time.Millisecond
-		if len(marks) > 0 {
-			next = marks[0] - o.age
-		}
-		timer.Reset(next)
 		select {
 		case <-ctx.Done():
 			a.fail(fmt.Errorf("interrupted: %w", ctx.Err()))
 		case <-a.wake:
-		case <-timer.C:
+		case <-tick.C:
 		}
 	}
 }
