@@ -202,8 +202,9 @@ func rootUnderGinkgo(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can be a user without a range of ids")
 	}
-	if config, _ := ginkgo.GinkgoConfiguration(); config.ParallelProcess > 1 {
-		t.Skip("another process does it")
+	config, _ := ginkgo.GinkgoConfiguration()
+	if config.ParallelProcess > 1 || config.DryRun {
+		t.Skip("another process does it, or nobody")
 	}
 }
 
