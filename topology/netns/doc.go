@@ -19,4 +19,8 @@
 // The driver runs a site's files with the tools of a Debian 13 root file system
 // (package rootfs), boots what they enable (package unit), and refuses to give
 // a lab any way to the machine's own network.
+//
+// Who has neither root nor a range of sub-ids has one id to give: nodes then run
+// the machine's own programs, below a layer of their own, and the facts say what
+// that weakens.
 package netns
