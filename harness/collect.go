@@ -29,7 +29,7 @@ var looks = []struct {
 		{"ip", "-s", "address"}, {"ip", "rule"}, {"ip", "route", "show", "table", "all"},
 		{"ip", "-6", "rule"}, {"ip", "-6", "route", "show", "table", "all"}, {"ip", "-s", "neighbour"}, {"ip", "-6", "-s", "neighbour"},
 	}},
-	{"wg.txt", [][]string{{"wg", "show", "all", "dump"}}},
+	{"wg.txt", [][]string{{"wg", "show", "all"}}},
 	{"conntrack.txt", [][]string{{"conntrack", "-L"}, {"conntrack", "-L", "-f", "ipv6"}}},
 	{"sockets.txt", [][]string{{"ss", "-H", "-lntuwp"}}},
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/pbsdrill/pbsdrill/topology"
@@ -83,29 +84,47 @@ func familyPrefix(n *topology.Network, addr netip.Addr) netip.Prefix {
 }
 
 // routes are the outer network itself, on the link, for a node that is on it;
-// for every other the way there, by the router of this network. IPv6 has such
-// a way only where the router has addresses of that family on both sides.
+// for every other network the way there by the router of this one, where the
+// router has addresses of the family on both sides. 0.0.0.0/0 covers the inner
+// networks of its family; 2000::/3 does not cover fd00::/8.
 func routes(site *topology.Site, m *topology.Machine, n *topology.Network, a topology.Attachment) []route {
 	var out []route
-	for _, outer := range site.Networks {
-		if !outer.Outer() || outer.Tunnel {
-			continue
-		}
-		for _, to := range []netip.Prefix{outer.IPv4, outer.IPv6} {
-			if !to.IsValid() {
-				continue
-			}
-			switch {
-			case outer == n && has(a.Addresses, to.Addr()):
-				out = append(out, route{To: to})
-			case outer != n && len(m.Addresses(outer.Name)) == 0:
-				if via, ok := gateway(site, m, n, outer, to); ok {
-					out = append(out, route{To: to, Via: via})
-				}
+	for _, family := range []func(*topology.Network) netip.Prefix{
+		func(n *topology.Network) netip.Prefix { return n.IPv4 },
+		func(n *topology.Network) netip.Prefix { return n.IPv6 },
+	} {
+		outer, inner := routesOf(site, m, n, a, family)
+		out = append(out, outer...)
+		for _, r := range inner {
+			if !slices.ContainsFunc(outer, func(o route) bool { return o.To.Contains(r.To.Addr()) }) {
+				out = append(out, r)
 			}
 		}
 	}
 	return out
+}
+
+func routesOf(site *topology.Site, m *topology.Machine, n *topology.Network, a topology.Attachment, family func(*topology.Network) netip.Prefix) (outer, inner []route) {
+	for _, other := range site.Networks {
+		to := family(other)
+		if other.Tunnel || !to.IsValid() {
+			continue
+		}
+		if other == n && other.Outer() && has(a.Addresses, to.Addr()) {
+			outer = append(outer, route{To: to})
+		}
+		if len(m.Addresses(other.Name)) > 0 {
+			continue
+		}
+		via, ok := gateway(site, m, n, other, to)
+		switch {
+		case ok && other.Outer():
+			outer = append(outer, route{To: to, Via: via})
+		case ok:
+			inner = append(inner, route{To: to, Via: via})
+		}
+	}
+	return outer, inner
 }
 
 func has(addrs []netip.Addr, family netip.Addr) bool {
@@ -117,10 +136,11 @@ func has(addrs []netip.Addr, family netip.Addr) bool {
 	return false
 }
 
-// gateway is the router's address on n, if the router can pass the family on.
-func gateway(site *topology.Site, m *topology.Machine, n, outer *topology.Network, to netip.Prefix) (netip.Addr, bool) {
+// gateway is the router's address on n, if the router can pass the family on
+// to the other network.
+func gateway(site *topology.Site, m *topology.Machine, n, other *topology.Network, to netip.Prefix) (netip.Addr, bool) {
 	router, ok := site.Router(n.Name)
-	if !ok || router == m || !has(router.Addresses(outer.Name), to.Addr()) {
+	if !ok || router == m || !has(router.Addresses(other.Name), to.Addr()) {
 		return netip.Addr{}, false
 	}
 	for _, addr := range router.Addresses(n.Name) {

@@ -16,10 +16,11 @@ import (
 const twoHouses = `site: two-houses
 networks:
   lan: {ipv4: 10.0.0.0/24, ipv6: "fd00:1::/64"}
+  attic: {ipv4: 10.0.1.0/24, ipv6: "fd00:2::/64"}
   internet: {ipv4: 0.0.0.0/0, ipv6: "2000::/3"}
 nodes:
   inside: {role: server, on: {lan: [10.0.0.2, "fd00:1::2"]}}
-  router: {role: router, on: {lan: [10.0.0.1, "fd00:1::1"], internet: 203.0.113.1}, nat: {udp-timeout: 30s}}
+  router: {role: router, on: {lan: [10.0.0.1, "fd00:1::1"], attic: [10.0.1.1, "fd00:2::1"], internet: 203.0.113.1}, nat: {udp-timeout: 30s}}
   outside: {role: server, on: {internet: [198.51.100.1, "2001:db8::1"]}}
 promises:
   reach: [{inside -> outside over internet: [ping]}]
@@ -75,10 +76,10 @@ func TestAddressesAndRoutes(t *testing.T) {
 	g := NewWithT(t)
 	site := load(t, twoHouses, map[string]string{})
 	g.Expect(describe(addressings(site, machineOf(t, site, "inside")))).To(Equal([]string{
-		"eth0 10.0.0.2/24", "eth0 fd00:1::2/64", "eth0 route 0.0.0.0/0 via 10.0.0.1",
-	}), "no way out for IPv6: the router has none outside")
+		"eth0 10.0.0.2/24", "eth0 fd00:1::2/64", "eth0 route 0.0.0.0/0 via 10.0.0.1", "eth0 route fd00:2::/64 via fd00:1::1",
+	}), "IPv6 ends at the router, which has none outside")
 	g.Expect(describe(addressings(site, machineOf(t, site, "router")))).To(Equal([]string{
-		"eth0 10.0.0.1/24", "eth0 fd00:1::1/64", "eth1 203.0.113.1/32", "eth1 route 0.0.0.0/0",
+		"eth0 10.0.0.1/24", "eth0 fd00:1::1/64", "eth1 10.0.1.1/24", "eth1 fd00:2::1/64", "eth2 203.0.113.1/32", "eth2 route 0.0.0.0/0",
 	}))
 	g.Expect(describe(addressings(site, machineOf(t, site, "outside")))).To(Equal([]string{
 		"eth0 198.51.100.1/32", "eth0 2001:db8::1/128", "eth0 route 0.0.0.0/0", "eth0 route 2000::/3",
@@ -89,7 +90,7 @@ func TestOnlyTheRouterTranslates(t *testing.T) {
 	g := NewWithT(t)
 	site := load(t, twoHouses, map[string]string{})
 	g.Expect(natScript(site, machineOf(t, site, "router"))).To(And(
-		ContainSubstring(`oifname "eth1" masquerade`), ContainSubstring(`iifname "eth1" drop`), Not(ContainSubstring("OUTER"))))
+		ContainSubstring(`oifname "eth2" masquerade`), ContainSubstring(`iifname "eth2" drop`), Not(ContainSubstring("OUTER"))))
 	g.Expect(natScript(site, machineOf(t, site, "inside"))).To(BeEmpty())
 }
 
@@ -98,7 +99,7 @@ func TestCablesAreTheSameEachTime(t *testing.T) {
 	site := load(t, twoHouses, map[string]string{})
 	one, two := cables(site, machineOf(t, site, "router")), cables(site, machineOf(t, site, "router"))
 	g.Expect(one).To(Equal(two))
-	g.Expect(one).To(HaveLen(2))
+	g.Expect(one).To(HaveLen(3))
 	g.Expect(one[0].MAC).NotTo(Equal(one[1].MAC))
 	g.Expect(one[0].MAC).To(HavePrefix("02:"), "locally administered, unicast")
 }
@@ -111,7 +112,7 @@ func TestWhoDialsBootsLast(t *testing.T) {
 	})
 	g.Expect(dials(site, machineOf(t, site, "inside"))).To(BeTrue())
 	g.Expect(dials(site, machineOf(t, site, "outside"))).To(BeFalse())
-	g.Expect(cableNetworks(site)).To(Equal([]string{"lan", "internet"}), "a tunnel has no cable")
+	g.Expect(cableNetworks(site)).To(Equal([]string{"lan", "attic", "internet"}), "a tunnel has no cable")
 }
 
 func TestEveryPlaceholderOfTheLoaderHasAValue(t *testing.T) {
