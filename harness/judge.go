@@ -2,7 +2,10 @@ package harness
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -86,7 +89,7 @@ func Judge(ctx context.Context, lab topology.Lab, title string, rows ...flow.Row
 // capture keeps the packets of probes that went wrong.
 func capture(ctx context.Context, lab topology.Lab, probes []flow.Probe) {
 	ginkgo.GinkgoHelper()
-	w, err := Evidence().Capture("packets.pcapng")
+	w, err := Evidence().Capture(unused(Evidence(), "packets", ".pcapng"))
 	if err == nil {
 		err = Prober(ctx, lab).WritePcap(w, probes...)
 		if cerr := w.Close(); err == nil {
@@ -95,6 +98,17 @@ func capture(ctx context.Context, lab topology.Lab, probes []flow.Probe) {
 	}
 	if err != nil {
 		CouldNotTest("keep the packets: %v", err)
+	}
+}
+
+// unused is a name that the folder does not have yet: a spec may judge twice.
+func unused(folder *evidence.Folder, base, ending string) string {
+	name := base + ending
+	for n := 2; ; n++ {
+		if _, err := os.Stat(filepath.Join(folder.Path(), name)); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d%s", base, n, ending)
 	}
 }
 
