@@ -62,19 +62,23 @@ func explainOpen(site *topology.Site, p Probe) (cause, change string) {
 		}
 		return cause, fmt.Sprintf("narrow that rule by interface and source, or drop %s from %s before it", about(p.Flow), p.Flow.From)
 	}
-	if cause, change, ok := noFilter(site, p.Flow); ok {
+	if cause, change, ok := noFilter(site, p.Flow.To, p.Flow.Family); ok {
 		return cause, change
 	}
 	if p.Rule != nil {
 		return fmt.Sprintf("%s lets in what no rule names", ruleLine(*p.Rule)), "give that chain the policy drop, and a rule for each flow that is promised"
+	}
+	// A target without any filter was never meant to close it: the source was.
+	if cause, change, ok := noFilter(site, p.Flow.From, p.Flow.Family); ok {
+		return cause, change
 	}
 	return fmt.Sprintf("%s has no packet filter for %s", p.Flow.To, familyName(p.Flow.Family)), "give it one that drops what is not promised"
 }
 
 // noFilter looks for the file that should have held the rules: the other
 // family's is there, and this one's is empty or missing.
-func noFilter(site *topology.Site, f Flow) (cause, change string, found bool) {
-	m, ok := site.Machine(f.To)
+func noFilter(site *topology.Site, node string, family Family) (cause, change string, found bool) {
+	m, ok := site.Machine(node)
 	if !ok {
 		return "", "", false
 	}
@@ -83,18 +87,18 @@ func noFilter(site *topology.Site, f Flow) (cause, change string, found bool) {
 		return "", "", false
 	}
 	own, other := filter.RulesV4, filter.RulesV6
-	if f.Family != IPv4 {
+	if family != IPv4 {
 		own, other = other, own
 	}
 	mine, theirs := saved.File(own), saved.File(other)
 	change = fmt.Sprintf("give %s the same rules as %s (`:INPUT DROP`, …)", path.Base(own), path.Base(other))
 	switch {
 	case mine.Empty():
-		return fmt.Sprintf("%s:%s is empty", f.To, own), change, true
+		return fmt.Sprintf("%s:%s is empty", node, own), change, true
 	case !mine.Exists && theirs.Exists:
-		return fmt.Sprintf("%s:%s does not exist", f.To, own), change, true
-	case saved.File(filter.Nftables).Exists && !saved.Filters(familyTables(f.Family)...):
-		return fmt.Sprintf("%s:%s has no input chain for %s", f.To, filter.Nftables, familyName(f.Family)),
+		return fmt.Sprintf("%s:%s does not exist", node, own), change, true
+	case saved.File(filter.Nftables).Exists && !saved.Filters(familyTables(family)...):
+		return fmt.Sprintf("%s:%s has no input chain for %s", node, filter.Nftables, familyName(family)),
 			"make its table one of family inet", true
 	}
 	return "", "", false

@@ -22,67 +22,90 @@ import (
 var _ = Describe("how often one address may ask", func() {
 	for _, limit := range harness.Site().Promises.Limits {
 		Describe(limit.Text, func() {
-			flows := askers(limit)
+			for _, family := range families(limit) {
+				Describe("over "+string(family), func() { limitOver(limit, askers(limit, family)) })
+			}
 
-			It(fmt.Sprintf("%d new connections from one address pass, and the next one does not", limit.Passes), func(ctx SpecContext) {
-				harness.Promise("limits")
-				harness.Subject(subjectOf(limit))
-				asker := theFirst(flows)
-				probes := ask(ctx, harness.NewLab(ctx), asker, limit.Passes+1)
-				report(limit, probes)
-			}, SpecTimeout(time.Minute))
-
-			It("another address is not held back by the first one's attempts", func(ctx SpecContext) {
-				harness.Promise("limits")
-				if len(flows) < 2 {
-					Skip("the site has only one address that may ask " + limit.Service + " at " + limit.Node)
-				}
-				lab := harness.NewLab(ctx)
-				exhaust(ctx, lab, limit, flows[0])
-				Expect(ask(ctx, lab, flows[1], 1)[0].Saw).To(Equal(flow.Open), "%s", flows[1])
-				harness.Judged(1)
-			}, SpecTimeout(time.Minute))
-
-			It("a running session survives while new ones are held back", func(ctx SpecContext) {
-				harness.Promise("limits")
-				if limit.Service != "ssh" {
-					Skip("only an SSH session is known how to be kept: " + limit.Service)
-				}
-				lab := harness.NewLab(ctx)
-				asker := theFirst(flows)
-				session := openSSH(ctx, lab, asker)
-				exhaust(ctx, lab, limit, asker)
-				Expect(session.alive(ctx)).To(Succeed())
-				harness.Judged(1)
-			}, SpecTimeout(time.Minute))
-
-			// The wait is the kernel's: xt_recent has no clock to be moved.
+			// The wait is the kernel's: xt_recent has no clock to be moved. One
+			// silence serves both families.
 			It(fmt.Sprintf("and after %s of silence it passes again", limit.Within), func(ctx SpecContext) {
 				harness.Promise("limits")
 				lab := harness.NewLab(ctx)
-				asker := theFirst(flows)
-				exhaust(ctx, lab, limit, asker)
+				var held []flow.Flow
+				for _, family := range families(limit) {
+					asker := theFirst(askers(limit, family))
+					if exhaust(ctx, lab, limit, asker) {
+						held = append(held, asker)
+					}
+				}
+				if len(held) == 0 {
+					harness.CouldNotTest("nothing held anybody back, so nothing can pass again")
+				}
 				By(fmt.Sprintf("being silent for %s", limit.Within))
 				silence(ctx, limit.Within+time.Second)
-				Expect(ask(ctx, lab, asker, 1)[0].Saw).To(Equal(flow.Open), "%s", asker)
-				harness.Judged(1)
+				for _, asker := range held {
+					Expect(ask(ctx, lab, asker, 1)[0].Saw).To(Equal(flow.Open), "%s", asker)
+				}
+				harness.Judged(len(held))
 			}, Label("slow"), SpecPriority(10), SpecTimeout(limit.Within+time.Minute))
 		})
 	}
 })
 
+func limitOver(limit topology.Limit, flows []flow.Flow) {
+	It(fmt.Sprintf("%d new connections from one address pass, and the next one does not", limit.Passes), func(ctx SpecContext) {
+		harness.Promise("limits")
+		asker := theFirst(flows)
+		harness.Subject(subjectOf(limit, asker))
+		report(limit, ask(ctx, harness.NewLab(ctx), asker, limit.Passes+1))
+	}, SpecTimeout(time.Minute))
+
+	It("another address is not held back by the first one's attempts", func(ctx SpecContext) {
+		harness.Promise("limits")
+		if len(flows) < 2 {
+			Skip("the site has only one address of the family that may ask " + limit.Service + " at " + limit.Node)
+		}
+		lab := harness.NewLab(ctx)
+		exhaust(ctx, lab, limit, flows[0])
+		Expect(ask(ctx, lab, flows[1], 1)[0].Saw).To(Equal(flow.Open), "%s", flows[1])
+		harness.Judged(1)
+	}, SpecTimeout(time.Minute))
+
+	It("a running session survives while new ones are held back", func(ctx SpecContext) {
+		harness.Promise("limits")
+		if limit.Service != "ssh" {
+			Skip("only an SSH session is known how to be kept: " + limit.Service)
+		}
+		lab := harness.NewLab(ctx)
+		asker := theFirst(flows)
+		session := openSSH(ctx, lab, asker)
+		exhaust(ctx, lab, limit, asker)
+		Expect(session.alive(ctx)).To(Succeed())
+		harness.Judged(1)
+	}, SpecTimeout(time.Minute))
+}
+
+// families are those over which somebody may ask. IPv4 is there in any case: a
+// limit on what nobody may ask cannot be tested, and says so.
+func families(limit topology.Limit) []flow.Family {
+	if len(askers(limit, flow.IPv6)) > 0 {
+		return []flow.Family{flow.IPv4, flow.IPv6}
+	}
+	return []flow.Family{flow.IPv4}
+}
+
 // askers are the flows that may ask, each from an address of its own: nodes
 // behind one translation share theirs.
-func askers(limit topology.Limit) []flow.Flow {
+func askers(limit topology.Limit, family flow.Family) []flow.Flow {
 	var out []flow.Flow
 	seen := map[netip.Addr]bool{}
 	for _, r := range flow.Matrix(harness.Site()) {
 		from, known := harness.Site().Machine(r.Flow.From)
-		if !known || r.Want != flow.WantOpen || r.Flow.To != limit.Node || r.Flow.Service.Name != limit.Service || r.Flow.Family != flow.IPv4 {
+		if !known || r.Want != flow.WantOpen || r.Flow.To != limit.Node || r.Flow.Service.Name != limit.Service || r.Flow.Family != family {
 			continue
 		}
 		for _, a := range from.Addresses(r.Flow.Over) {
-			if a.Is4() && !seen[a] {
+			if a.Is4() == (family == flow.IPv4) && !seen[a] {
 				seen[a] = true
 				out = append(out, r.Flow)
 			}
@@ -109,47 +132,54 @@ func ask(ctx context.Context, lab topology.Lab, f flow.Flow, times int) []flow.P
 	return probes
 }
 
-// exhaust asks until it is held back.
-func exhaust(ctx context.Context, lab topology.Lab, limit topology.Limit, f flow.Flow) {
+// exhaust asks until it is held back, and says whether it was. That nothing
+// holds anybody back is the finding of another spec.
+func exhaust(ctx context.Context, lab topology.Lab, limit topology.Limit, f flow.Flow) bool {
 	GinkgoHelper()
 	for range limit.Passes + 2 {
-		if p := ask(ctx, lab, f, 1)[0]; p.Saw == flow.Dropped || p.Saw == flow.Refused {
-			return
+		p := ask(ctx, lab, f, 1)[0]
+		if p.Saw == flow.Unknown {
+			harness.CouldNotTest("%s: %s", f, p.Why)
+		}
+		if p.Saw != flow.Open {
+			return true
 		}
 	}
-	harness.CouldNotTest("nothing held %s back after %d connections", f, limit.Passes+2)
+	return false
 }
 
-func subjectOf(limit topology.Limit) string { return limit.Service + " at " + limit.Node }
+func subjectOf(limit topology.Limit, f flow.Flow) string {
+	return fmt.Sprintf("%s at %s %s", limit.Service, limit.Node, f.Family)
+}
 
 // report judges how many of the attempts, made in a row, passed.
 func report(limit topology.Limit, probes []flow.Probe) {
 	GinkgoHelper()
 	harness.Judged(len(probes))
 	passed := 0
+	deciding := probes[len(probes)-1] // the first that was held back, if any was
 	for _, p := range probes {
-		if p.Saw == flow.Unknown {
+		switch {
+		case p.Saw == flow.Unknown:
 			harness.CouldNotTest("%s: %s", p.Flow, p.Why)
-		}
-		if p.Saw == flow.Open && passed < len(probes) {
+		case p.Saw == flow.Open:
 			passed++
+		case deciding.Saw == flow.Open || p.Started.Before(deciding.Started):
+			deciding = p
 		}
 	}
 	if passed == limit.Passes && probes[len(probes)-1].Saw != flow.Open {
 		return
 	}
-	cause := "nothing counts new connections to " + limit.Service
-	for _, p := range probes {
-		if p.Saw != flow.Open && p.Rule != nil {
-			cause = fmt.Sprintf("%s (%s)", p.Rule, p.Rule.Text)
-			break
-		}
+	cause, change := flow.Explain(harness.Site(), deciding, flow.Row{Flow: deciding.Flow, Want: flow.WantClosed, Promise: "limits"})
+	if deciding.Saw != flow.Open && deciding.Rule != nil {
+		cause = fmt.Sprintf("%s (%s)", deciding.Rule, deciding.Rule.Text)
+		change = fmt.Sprintf("xt_recent drops from its hit count on, counting this connection: --hitcount %d lets %d pass", limit.Passes+1, limit.Passes)
 	}
 	harness.Report(evidence.Finding{
-		Promise: "limits", Title: limit.Text, Flow: subjectOf(limit),
+		Promise: "limits", Title: limit.Text, Flow: subjectOf(limit, deciding.Flow),
 		Expected: fmt.Sprintf("%d pass", limit.Passes), Seen: fmt.Sprintf("%d of %d pass", passed, len(probes)),
-		Cause: cause, Change: fmt.Sprintf("xt_recent drops from its hit count on, counting this connection: --hitcount %d lets %d pass", limit.Passes+1, limit.Passes),
-		Node: limit.Node, At: limit.At,
+		Cause: cause, Change: change, Node: limit.Node, At: limit.At,
 	})
 }
 
