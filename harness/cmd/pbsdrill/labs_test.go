@@ -134,9 +134,11 @@ var _ = Describe("a lab that stays", Ordered, func() {
 		Expect(theirs.Close()).To(Succeed())
 		shown := screen(ours)
 		say := func(line string) { _, err := ours.WriteString(line); Expect(err).NotTo(HaveOccurred()) }
-		say("stty size; tty; sleep 1000; echo awake-$((6*7))\n")
+		// It speaks before it sleeps: a ^C that comes before it runs ends nothing.
+		say("stty size; tty; sh -c 'echo asleep-$((6*7)); exec sleep 1000'; echo awake-$((6*7))\n")
 		Eventually(shown).Should(ContainSubstring("33 99"))
 		Eventually(shown).Should(ContainSubstring("/dev/pts/"))
+		Eventually(shown).Should(ContainSubstring("asleep-42"))
 		say("\x03") // ends sleep and the list, not the shell
 		say("echo alive-$((6*7)); exit 5\n")
 		Eventually(shown).Should(ContainSubstring("alive-42"))
