@@ -102,8 +102,11 @@ func (k Killer) Round(ctx context.Context, after time.Duration) (Round, error) {
 		}
 	}
 	err = c.kill()
+	killed := ticks()
 	close(stop)
-	r.Left = k.left(<-watched, before)
+	saw := <-watched
+	saw.killed = killed
+	r.Left = k.left(saw, before)
 	return r, err
 }
 

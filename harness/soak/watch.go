@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // kinds are the namespaces that a lab makes.
@@ -22,6 +24,7 @@ const lookEvery = 10 * time.Millisecond
 type seen struct {
 	namespaces map[string]bool
 	processes  map[string]bool
+	killed     uint64 // when the lab's owner was killed, in clock ticks since boot
 }
 
 // watch looks at a process and all below it until told to stop.
@@ -81,18 +84,34 @@ func namespacesOf(pid int) map[string]bool {
 	return all
 }
 
-// identity is a process's id and its start, field 22 of proc(5)'s stat: an id
-// alone is given to another process one day.
+// identity is a process's id and its start: an id alone is given to another
+// process one day.
 func identity(pid int) (string, bool) {
+	start, ok := startOf(pid)
+	return fmt.Sprintf("%d@%d", pid, start), ok
+}
+
+// startOf is field 22 of proc(5)'s stat: clock ticks since boot.
+func startOf(pid int) (uint64, bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", false
+		return 0, false
 	}
 	fields := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
 	if len(fields) < 20 {
-		return "", false
+		return 0, false
 	}
-	return fmt.Sprintf("%d@%s", pid, fields[19]), true
+	start, err := strconv.ParseUint(fields[19], 10, 64)
+	return start, err == nil
+}
+
+// ticks is now as proc(5) counts: USER_HZ is 100 on every Linux that Go runs on.
+func ticks() uint64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0 // nothing started before it, so everything counts as left
+	}
+	return uint64(now.Nano()) / 1e7
 }
 
 // alive is which of it is still there: processes, and whatever holds one of
@@ -110,6 +129,11 @@ func (s seen) alive() []string {
 		}
 		if key, ok := identity(pid); ok && s.processes[key] {
 			left = append(left, "process "+name(pid))
+			continue
+		}
+		// The kernel gives a namespace's number to the next one that is made:
+		// who began after the kill has one of its own.
+		if start, ok := startOf(pid); !ok || s.killed > 0 && start > s.killed {
 			continue
 		}
 		for ns := range namespacesOf(pid) {
