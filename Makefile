@@ -40,6 +40,7 @@ fuzz: setup ## Fuzz every parser of outside data, each for FUZZTIME (default: 20
 	@scripts/fuzz $(FUZZTIME)
 
 mutants: root ## Break the bundled sites and the probes in known ways; each must be caught for its declared reason.
+	@$(GO) tool ginkgo run --no-color --fail-on-empty --label-filter=mutants --output-dir=$(CURDIR)/runs/tests --junit-report=mutants.xml ./harness/flow/trial
 	@$(GO) run ./fixtures/mutants/cmd/mutants
 
 soak: root ## Kill a lab at a random moment, N times (default: 1000), and look for anything left behind.

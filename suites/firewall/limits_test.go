@@ -162,6 +162,8 @@ func report(limit topology.Limit, probes []flow.Probe) {
 		switch {
 		case p.Saw == flow.Unknown:
 			harness.CouldNotTest("%s: %s", p.Flow, p.Why)
+		case p.SYNs > 1:
+			harness.CouldNotTest("%s: its SYN went out %d times, and a limit counts each: this machine is too busy", p.Flow, p.SYNs)
 		case p.Saw == flow.Open:
 			passed++
 		case deciding.Saw == flow.Open || p.Started.Before(deciding.Started):
