@@ -3,10 +3,12 @@ package doctor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -32,7 +34,7 @@ type Machine struct {
 func Here(cache string, cached func() (string, error)) Machine {
 	m := Machine{
 		Root: os.DirFS("/"), Release: release(), User: strconv.Itoa(os.Getuid()), UID: os.Getuid(), Cache: cache, Free: free(cache),
-		Look: exec.LookPath, GoFound: goFound, Cached: cached, Try: try,
+		Look: exec.LookPath, GoFound: goFound(cache), Cached: cached, Try: try,
 	}
 	if u, err := user.Current(); err == nil {
 		m.User = u.Username
@@ -65,9 +67,26 @@ func free(dir string) uint64 {
 	return 0
 }
 
-func goFound(ctx context.Context) (string, error) {
-	c := exec.CommandContext(ctx, "go", "env", "GOVERSION")
-	c.Dir = "/" // not in a module, whose toolchain line could make go download another
-	out, err := c.Output()
-	return string(bytes.TrimSpace(out)), err
+func goFound(cache string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		programs := []string{"go", "/usr/local/go/bin/go"}
+		// The set-up keeps the pinned one beside the roots.
+		kept, _ := filepath.Glob(filepath.Join(cache, "go-*", "bin", "go"))
+		var best string
+		var errs []error
+		for _, program := range append(programs, kept...) {
+			c := exec.CommandContext(ctx, program, "env", "GOVERSION")
+			c.Dir = "/" // not in a module, whose toolchain line could make go download another
+			out, err := c.Output()
+			version := string(bytes.TrimSpace(out))
+			if err == nil && (best == "" || atLeast(version, strings.TrimPrefix(best, "go"))) {
+				best = version
+			}
+			errs = append(errs, err)
+		}
+		if best == "" {
+			return "", errors.Join(errs...)
+		}
+		return best, nil
+	}
 }
