@@ -93,16 +93,22 @@ func identity(pid int) (string, bool) {
 
 // startOf is field 22 of proc(5)'s stat: clock ticks since boot.
 func startOf(pid int) (uint64, bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, false
-	}
-	fields := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
+	fields := statOf(pid)
 	if len(fields) < 20 {
 		return 0, false
 	}
 	start, err := strconv.ParseUint(fields[19], 10, 64)
 	return start, err == nil
+}
+
+// statOf is what stands behind the name in proc(5)'s stat, from the state on;
+// nil when the process has ended.
+func statOf(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
 }
 
 // ticks is now as proc(5) counts: USER_HZ is 100 on every Linux that Go runs on.
@@ -133,7 +139,7 @@ func (s seen) alive() []string {
 		}
 		// The kernel gives a namespace's number to the next one that is made:
 		// who began after the kill has one of its own.
-		if start, ok := startOf(pid); !ok || s.killed > 0 && start > s.killed {
+		if start, ok := startOf(pid); !ok || s.killed > 0 && start > s.killed || s.foreign(pid) {
 			continue
 		}
 		for ns := range namespacesOf(pid) {
@@ -144,6 +150,32 @@ func (s seen) alive() []string {
 		left = append(left, s.held(dir, pid)...)
 	}
 	return left
+}
+
+// foreign says whether the process belongs to another lab, whose owner is
+// there: one that came up meanwhile may have got a number that ours gave back
+// while it lived. A lab of ours that was left is an orphan, and so our child.
+func (s seen) foreign(pid int) bool {
+	for pid > 1 {
+		parent := parentOf(pid)
+		if key, ok := identity(pid); ok && strings.HasPrefix(name(pid), fmt.Sprintf("%d pbsdrill-lab ", pid)) {
+			return !s.processes[key] && parent > 1 && parent != os.Getpid()
+		}
+		pid = parent
+	}
+	return false
+}
+
+func parentOf(pid int) int {
+	fields := statOf(pid)
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return parent
 }
 
 func (s seen) held(dir string, pid int) []string {

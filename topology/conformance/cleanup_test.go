@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -36,7 +37,9 @@ func hold() int {
 		return 1
 	}
 	fmt.Println("up", lab.PID())
-	select {}
+	time.Sleep(time.Hour) // until it is killed; without cgo, select {} alone is a deadlock to the runtime
+	runtime.KeepAlive(lab)
+	return 0
 }
 
 var _ = Describe("a lab ends", func() {

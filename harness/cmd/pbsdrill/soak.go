@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -29,15 +30,18 @@ func victim(args []string) int {
 	dir, mark := args[0], args[1]
 	pipe := os.NewFile(3, "said")
 	site, err := topology.Load(dir)
+	var lab *netns.Lab
 	if err == nil {
-		_, err = netns.Up(context.Background(), site, netns.Options{Mark: mark})
+		lab, err = netns.Up(context.Background(), site, netns.Options{Mark: mark})
 	}
 	if err != nil {
 		fmt.Fprintln(pipe, err)
 		return int(CouldNotTest)
 	}
 	fmt.Fprintln(pipe, "up")
-	select {}
+	time.Sleep(time.Hour) // until it is killed; without cgo, select {} alone is a deadlock to the runtime
+	runtime.KeepAlive(lab) // a lab that nobody holds any more may be collected, and ends
+	return 0
 }
 
 // defaultSite is what soak and bench use, relative to the clone.
