@@ -39,7 +39,7 @@ func victim(args []string) int {
 		return int(CouldNotTest)
 	}
 	fmt.Fprintln(pipe, "up")
-	time.Sleep(time.Hour) // until it is killed; without cgo, select {} alone is a deadlock to the runtime
+	time.Sleep(time.Hour)  // until it is killed; without cgo, select {} alone is a deadlock to the runtime
 	runtime.KeepAlive(lab) // a lab that nobody holds any more may be collected, and ends
 	return 0
 }
